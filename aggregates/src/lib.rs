@@ -1,0 +1,1 @@
+//! The aggregates of the book market as pure deciders.

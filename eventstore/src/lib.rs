@@ -1,0 +1,1 @@
+//! An append-only event log on Postgres or SQLite.

@@ -1,0 +1,1 @@
+//! Book Market's fulfilment service: saga engine, fulfilment saga, HTTP edge and command line.

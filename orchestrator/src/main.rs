@@ -1,0 +1,3 @@
+//! The `bookmarket` command.
+
+fn main() {}
