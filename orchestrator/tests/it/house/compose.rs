@@ -1,0 +1,100 @@
+//! docker-compose.yml and the Dockerfile: well formed, and closed to the outside.
+
+use boon::{Compiler, Draft, Schemas};
+use serde_json::Value;
+
+use super::source::text;
+
+/// The schema of compose-spec.org (Apache-2.0), as Docker itself applies it.
+const SCHEMA: &str = include_str!("compose-spec.json");
+
+fn compose() -> Value {
+    serde_saphyr::from_str(&text("docker-compose.yml")).expect("docker-compose.yml is YAML")
+}
+
+fn schema_errors(document: &Value) -> Option<String> {
+    let mut compiler = Compiler::new();
+    compiler.set_default_draft(Draft::V7);
+    compiler
+        .add_resource(
+            "compose-spec.json",
+            serde_json::from_str(SCHEMA).expect("the schema is JSON"),
+        )
+        .expect("the schema is a resource");
+    let mut schemas = Schemas::new();
+    let schema = compiler
+        .compile("compose-spec.json", &mut schemas)
+        .expect("the schema compiles");
+    schemas
+        .validate(document, schema)
+        .err()
+        .map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn the_compose_file_fits_the_compose_schema() {
+    assert_eq!(schema_errors(&compose()), None);
+}
+
+#[test]
+fn the_compose_schema_refuses_a_misspelt_key() {
+    let mut wrong = compose();
+    wrong["services"]["bookmarket"]["prots"] = Value::from("8088:8088");
+    assert!(schema_errors(&wrong).is_some());
+}
+
+#[test]
+fn every_published_port_is_bound_to_loopback() {
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services");
+    let ports: Vec<&str> = services
+        .values()
+        .filter_map(|service| service["ports"].as_array())
+        .flatten()
+        .map(|port| port.as_str().expect("a port in its short form"))
+        .collect();
+    assert!(!ports.is_empty());
+    for port in ports {
+        assert!(
+            port.starts_with("127.0.0.1:"),
+            "{port} is reachable from outside"
+        );
+    }
+}
+
+#[test]
+fn every_volume_that_a_service_mounts_is_a_named_one() {
+    let compose = compose();
+    let named = compose["volumes"].as_object().expect("volumes");
+    for (name, service) in compose["services"].as_object().expect("services") {
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            let mount = mount.as_str().expect("a mount in its short form");
+            let volume = mount.split(':').next().unwrap_or(mount);
+            assert!(named.contains_key(volume), "{name} mounts {volume}");
+        }
+    }
+}
+
+#[test]
+fn a_service_starts_when_what_it_needs_is_healthy() {
+    let compose = compose();
+    let needs = &compose["services"]["bookmarket"]["depends_on"];
+    assert_eq!(needs["postgres"]["condition"], "service_healthy");
+    assert_eq!(
+        needs["secrets"]["condition"],
+        "service_completed_successfully"
+    );
+    assert!(compose["services"]["postgres"]["healthcheck"]["test"].is_array());
+}
+
+#[test]
+fn the_image_runs_as_an_unprivileged_user_and_knows_its_health() {
+    let dockerfile = text("Dockerfile");
+    let last_stage = dockerfile.rsplit("\nFROM ").next().expect("a last stage");
+    let user = last_stage
+        .lines()
+        .find_map(|line| line.strip_prefix("USER "))
+        .expect("a USER line");
+    assert_ne!(user.trim(), "root");
+    assert!(last_stage.contains("\nHEALTHCHECK "));
+}

@@ -1,0 +1,4 @@
+//! Tests of the house itself: who may import whom, what the documents claim, what is deployed.
+
+mod compose;
+mod source;
