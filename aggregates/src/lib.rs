@@ -1,1 +1,3 @@
 //! The aggregates of the book market as pure deciders.
+
+pub mod saga;
