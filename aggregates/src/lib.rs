@@ -1,3 +1,18 @@
 //! The aggregates of the book market as pure deciders.
 
+pub mod codec;
+pub mod decider;
+pub mod delivery;
+pub mod event;
+pub mod ids;
+pub mod instant;
+pub mod kakao;
+pub mod money;
+pub mod order;
+pub mod payment;
+pub mod personal;
 pub mod saga;
+pub mod subject;
+
+pub use decider::{Decider, IllegalTransition};
+pub use event::{Event, category_of};

@@ -1,0 +1,5 @@
+//! Deliveries: the parcel of one order.
+
+mod event;
+
+pub use event::*;

@@ -1,0 +1,5 @@
+//! Orders: what a customer bought, and how far it has come.
+
+mod event;
+
+pub use event::*;

@@ -1,0 +1,5 @@
+//! Customers as subjects of data protection.
+
+mod event;
+
+pub use event::*;
