@@ -1,0 +1,279 @@
+//! The handle on a log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::checkpoint;
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::event::{Appended, LogPage, RecordedEvent, StreamAppend};
+use crate::hint::Hint;
+use crate::invalid;
+use crate::keys::SubjectKeys;
+use crate::lease::Lease;
+use crate::options::{Location, MigrationReport, Options};
+use crate::position::{Checkpoint, Position, Version};
+use crate::request::Pending;
+use crate::scan::Scan;
+use crate::sqlite::{self, Job, Sqlite};
+use crate::stats::{Counters, StoreStats};
+use crate::stream::{Category, StreamId};
+
+/// Most events that [`EventStore::read_related`] gives: what belongs to one thing must fit into memory to be folded.
+pub const RELATED_MAX: usize = 10_000;
+/// Most events in one page, and most positions that one page examines.
+pub const PAGE_MAX: usize = 10_000;
+
+/// A log: append, read, follow. Cheap to clone; the connections close when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct EventStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    location: Location,
+    pub(crate) backend: Backend,
+    hint: Arc<Hint>,
+    counters: Arc<Counters>,
+    append_deadline: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Sqlite(Sqlite),
+}
+
+impl EventStore {
+    /// Opens a log that has been migrated. Refuses settings that could lose acknowledged events, a schema that is not meant for
+    /// this build, and a directory that another process writes.
+    pub async fn open(location: &Location, options: Options) -> Result<EventStore, OpenError> {
+        let counters = Arc::new(Counters::default());
+        let (backend, hint) = match location {
+            Location::Sqlite { dir } => {
+                let (backend, hint) = Sqlite::open(dir, &options, &counters).await?;
+                (Backend::Sqlite(backend), hint)
+            }
+            Location::Postgres { .. } => {
+                return Err(OpenError::Unavailable("not built in".to_owned()));
+            }
+        };
+        let inner = Inner {
+            location: location.clone(),
+            backend,
+            hint,
+            counters,
+            append_deadline: options.append_deadline,
+        };
+        Ok(EventStore {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Brings the tables to the schema of this build. Any number of processes may do so at once.
+    pub async fn migrate(location: &Location) -> Result<MigrationReport, OpenError> {
+        match location {
+            Location::Sqlite { dir } => sqlite::migrate(dir).await,
+            Location::Postgres { .. } => Err(OpenError::Unavailable("not built in".to_owned())),
+        }
+    }
+
+    /// Stores events in one or several streams, all or none. Returns when they are durable.
+    ///
+    /// Dropping the future does not stop the append: it is stored, or not, as if the caller had waited.
+    pub async fn append(&self, streams: Vec<StreamAppend>) -> Result<Appended, AppendError> {
+        let bytes = invalid::check(&streams)?;
+        let deadline = Instant::now() + self.inner.append_deadline;
+        let (pending, ticket) = Pending::new(streams, bytes);
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => {
+                submit(backend.writer(), Job::Append(pending), deadline).await?
+            }
+        }
+        ticket.outcome(deadline).await
+    }
+
+    /// The events of one stream after a version, in order.
+    pub async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.stream(stream, after, clamp(limit)).await,
+        }
+    }
+
+    /// The events of all streams that share `id`, in the order of positions.
+    pub async fn read_related(&self, id: Uuid) -> Result<Vec<RecordedEvent>, ReadError> {
+        let one_more = clamp(RELATED_MAX) + 1;
+        let events = match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.related(id, one_more).await?,
+        };
+        if events.len() > RELATED_MAX {
+            return Err(ReadError::TooManyRelated {
+                id,
+                limit: RELATED_MAX,
+            });
+        }
+        Ok(events)
+    }
+
+    /// The events after a checkpoint, once the log has been found to still hold the checkpoint's event.
+    pub async fn read_page(
+        &self,
+        after: &Checkpoint,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let one_more = clamp(limit) + i64::from(after.position.0 > 0);
+        let mut page = match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.from(after.position, one_more).await?,
+        };
+        checkpoint::verify(after, &mut page)?;
+        Ok(page)
+    }
+
+    /// The events after a position, of one category if given. Examines at most [`PAGE_MAX`] positions; `next` says how far it came,
+    /// also when nothing matched.
+    pub async fn read_all(
+        &self,
+        after: Position,
+        limit: usize,
+        category: Option<&Category>,
+    ) -> Result<LogPage, ReadError> {
+        let head = self.head().await?;
+        let to = Position(after.0.saturating_add(clamp(PAGE_MAX)).min(head.0));
+        if to <= after {
+            return Ok(LogPage {
+                events: Vec::new(),
+                next: after,
+            });
+        }
+        let limit = clamp(limit);
+        let events = match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.range(after, to, limit, category.cloned()).await?,
+        };
+        let cut = i64::try_from(events.len()).is_ok_and(|count| count >= limit);
+        let next = if cut {
+            events.last().map_or(after, |event| event.position)
+        } else {
+            to
+        };
+        Ok(LogPage { events, next })
+    }
+
+    /// The position of the last event.
+    pub async fn head(&self) -> Result<Position, ReadError> {
+        let head = match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.head().await?,
+        };
+        self.inner.hint.advance(head);
+        Ok(head)
+    }
+
+    /// A label of this log, renewed when its contents are replaced on purpose.
+    pub async fn epoch(&self) -> Result<Uuid, ReadError> {
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.epoch().await,
+        }
+    }
+
+    /// A channel that holds the highest position known to this process. Appends of this process show at once; those of other
+    /// processes when anybody looks, as [`EventStore::wait_past`] does.
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.inner.hint.subscribe()
+    }
+
+    /// Waits until the log reaches beyond `position`, or until `timeout`. Gives the highest position known.
+    pub async fn wait_past(
+        &self,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<Position, ReadError> {
+        let deadline = Instant::now() + timeout;
+        let mut seen = self.watch();
+        loop {
+            let head = *seen.borrow_and_update();
+            if head > position || Instant::now() >= deadline {
+                return Ok(head);
+            }
+            if self.inner.hint.wait(&mut seen, deadline).await {
+                self.head().await?;
+            }
+        }
+    }
+
+    /// Reads everything after a checkpoint up to a position, on a thread of its own, for replays.
+    pub fn scan(&self, after: Checkpoint, to: Position) -> Scan {
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.scan(after, to),
+        }
+    }
+
+    /// Takes or renews a lease by the log's clock. `None`: somebody else holds it.
+    pub async fn try_lease(
+        &self,
+        name: &str,
+        owner: Uuid,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, ReadError> {
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.try_lease(name, owner, ttl).await,
+        }
+    }
+
+    /// Gives a lease back before its time.
+    pub async fn release_lease(&self, lease: &Lease) -> Result<(), ReadError> {
+        match &self.inner.backend {
+            Backend::Sqlite(backend) => backend.release_lease(lease).await,
+        }
+    }
+
+    /// The keys per data subject.
+    pub fn subject_keys(&self) -> SubjectKeys {
+        SubjectKeys {
+            store: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Where this log lives.
+    pub fn location(&self) -> &Location {
+        &self.inner.location
+    }
+
+    /// `postgres` or `sqlite`.
+    pub fn backend_name(&self) -> &'static str {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// What this handle has done since it was opened.
+    pub fn stats(&self) -> StoreStats {
+        self.inner.counters.snapshot()
+    }
+}
+
+async fn submit<T>(
+    queue: Option<&mpsc::Sender<T>>,
+    work: T,
+    deadline: Instant,
+) -> Result<(), AppendError> {
+    let unavailable = |reason: &str| Err(AppendError::Unavailable(reason.to_owned()));
+    let Some(queue) = queue else {
+        return unavailable("opened for reading only");
+    };
+    match timeout_at(deadline, queue.send(work)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => unavailable("the appender has stopped"),
+        Err(_) => unavailable("too many appends are waiting"),
+    }
+}
+
+fn clamp(limit: usize) -> i64 {
+    limit.min(PAGE_MAX) as i64
+}
