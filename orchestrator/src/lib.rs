@@ -1,1 +1,3 @@
 //! Book Market's fulfilment service: saga engine, fulfilment saga, HTTP edge and command line.
+
+pub mod saga;

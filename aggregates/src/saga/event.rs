@@ -37,6 +37,9 @@ pub struct StepStarted {
     /// A side branch, which gates nothing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub branch: bool,
+    /// The attempt only asks the participant and cannot have an effect.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub asks: bool,
     /// When.
     pub at: DateTime<Utc>,
 }

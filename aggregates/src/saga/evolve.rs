@@ -18,6 +18,9 @@ pub struct IllegalTransition {
     pub why: String,
 }
 
+/// The code of a step that a person found undone.
+pub const RESOLVED_UNDONE: &str = "resolved-undone";
+
 type Evolved = Result<(), String>;
 
 impl State {
@@ -137,13 +140,16 @@ impl State {
             Standing::Running { deadline, .. } if event.at < *deadline => {
                 return Err(format!("{} is owned until {deadline}", event.step));
             }
-            Standing::Running { .. } => step.in_doubt = true,
+            Standing::Running { .. } => step.in_doubt |= !step.asking,
             Standing::Idle | Standing::Backoff { .. } => {}
             _ => return Err(format!("{} is settled or only waits", event.step)),
         }
         step.attempt = event.attempt;
         step.branch = event.branch;
-        step.open_until = step.open_until.max(Some(event.deadline));
+        step.asking = event.asks;
+        if !event.asks {
+            step.open_until = step.open_until.max(Some(event.deadline));
+        }
         step.standing = Standing::Running {
             owner: event.owner,
             deadline: event.deadline,
@@ -204,7 +210,7 @@ impl State {
                 event.attempt, event.step
             ));
         }
-        step.in_doubt |= event.result == AttemptResult::Unknown;
+        step.in_doubt |= event.result == AttemptResult::Unknown && !step.asking;
         step.standing = Standing::Backoff {
             next_at: event.next_at,
             result: event.result,
@@ -264,7 +270,7 @@ impl State {
                 }
             }
             Verdict::Undone => step.settle(Standing::Refused {
-                code: "resolved-undone".to_owned(),
+                code: RESOLVED_UNDONE.to_owned(),
                 reason: event.reason.clone(),
             }),
         }
@@ -320,8 +326,10 @@ impl State {
     /// Nobody waits for forward steps any more, and what is in doubt is to be settled now.
     fn turned(&mut self, at: DateTime<Utc>) {
         for step in &mut self.steps {
-            if let Standing::Polling { .. } = step.standing {
-                step.standing = Standing::Idle;
+            match step.standing {
+                Standing::Polling { .. } => step.standing = Standing::Idle,
+                Standing::Refused { .. } => step.parked = None,
+                _ => {}
             }
             step.hurry(at);
         }
@@ -338,6 +346,7 @@ impl Step {
         Self {
             name: name.to_owned(),
             branch: false,
+            asking: false,
             unwinding,
             attempt: 0,
             round: 0,

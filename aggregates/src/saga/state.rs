@@ -127,6 +127,8 @@ pub struct Step {
     pub name: String,
     /// A side branch, which gates nothing.
     pub branch: bool,
+    /// The last attempt only asked.
+    pub asking: bool,
     /// First touched while the saga was unwinding.
     pub unwinding: bool,
     /// The last attempt that began; 0 = none.

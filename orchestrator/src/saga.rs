@@ -1,0 +1,14 @@
+//! The saga engine: runs sagas it has never heard of, and never loses one.
+//!
+//! * [`definition`] says what a saga is: steps, participants, what goes into the log beside its own events.
+//! * [`plan`] decides (pure): state and time to what to begin, what to write down, and when to look again.
+//! * `engine` does what the plan says and appends the outcome. Recovery is the same path: read, fold, plan.
+//! * `sweeper` wakes what is due and nobody is looking after.
+//!
+//! The log decides; everything in memory is a hint. Two engines may work on one saga at any time: appends to its stream carry
+//! the version they were decided on, and whoever loses reads again.
+
+pub mod definition;
+pub mod history;
+pub mod plan;
+pub mod step;

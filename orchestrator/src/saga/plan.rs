@@ -1,0 +1,280 @@
+//! What a saga does next. Pure: the same state at the same time gives the same plan on every node, so that recovery,
+//! take-over and the model checker all run this code.
+
+mod forward;
+mod unwind;
+
+use aggregates::saga::{Cause, Phase, Standing, State, Step};
+use chrono::{DateTime, Duration, Utc};
+
+use super::definition::Saga;
+use super::step::{Closing, Kind, StepSpec};
+
+/// The code of a step that was closed without having had an effect.
+pub const NOT_DONE: &str = "not-done";
+/// The code of a retriable step that took too long.
+pub const GAVE_UP: &str = "gave-up";
+/// The code of a request to undo that came after the pivot.
+pub const PAST_POINT: &str = "past-point-of-no-return";
+/// The code of a pivot that was passed although the saga had begun to undo.
+pub const PIVOT_PASSED: &str = "pivot-passed";
+
+/// How an attempt goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Execute.
+    Execute,
+    /// Ask first; execute only what is not found.
+    ProbeThenExecute,
+    /// Only ask. What is not found is refused with the code, if there is one: nobody can execute it any more.
+    Probe(Option<&'static str>),
+    /// Make sure that it cannot happen any more.
+    Void,
+}
+
+/// An attempt to begin: write `StepStarted`, then go about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// The step.
+    pub step: &'static str,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// How to go about it.
+    pub mode: Mode,
+    /// A side branch.
+    pub branch: bool,
+}
+
+/// Something that only has to be written down. It comes before all else, and the plan is made anew afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Turn round.
+    Unwind(Cause),
+    /// Go forward again.
+    RefuseCancel {
+        /// Stable word for programs.
+        code: String,
+        /// Sentence for people.
+        reason: String,
+    },
+    /// Close a step that surely has no effect.
+    Refuse {
+        /// The step.
+        step: &'static str,
+        /// Stable word for programs.
+        code: &'static str,
+        /// Sentence for people.
+        reason: &'static str,
+    },
+    /// A step without effect outside the log is done by writing so.
+    Local {
+        /// The step.
+        step: &'static str,
+    },
+    /// Begin to wait for somebody else.
+    FirstLook {
+        /// The step.
+        step: &'static str,
+    },
+    /// Leave a step to a person.
+    Park {
+        /// The step.
+        step: &'static str,
+        /// Stable word for programs.
+        code: String,
+        /// Sentence for people.
+        reason: String,
+    },
+    /// Nothing can go on without a person.
+    Rest,
+    /// All done.
+    Complete,
+    /// All undone.
+    Unwound,
+}
+
+/// What a saga does next. If there is a decision, the rest is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Write this down first.
+    pub decision: Option<Decision>,
+    /// Begin these attempts.
+    pub begin: Vec<Begin>,
+    /// Look at these steps that only wait.
+    pub look: Vec<&'static str>,
+    /// Nothing more before this time.
+    pub wake_at: Option<DateTime<Utc>>,
+}
+
+impl Plan {
+    /// Nothing to do, now or later.
+    pub fn is_idle(&self) -> bool {
+        self.decision.is_none()
+            && self.begin.is_empty()
+            && self.look.is_empty()
+            && self.wake_at.is_none()
+    }
+
+    fn wake(&mut self, at: DateTime<Utc>) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+    }
+}
+
+/// What that saga does next.
+pub fn plan(saga: &dyn Saga, state: &State, now: DateTime<Utc>) -> Plan {
+    let mut planner = Planner {
+        saga,
+        state,
+        now,
+        plan: Plan::default(),
+    };
+    let decision = match state.phase {
+        Phase::New | Phase::Completed | Phase::Unwound => None,
+        Phase::Forward => planner.forward(),
+        Phase::Unwinding => planner.unwind(),
+    };
+    match decision {
+        Some(decision) => Plan {
+            decision: Some(decision),
+            ..Plan::default()
+        },
+        None => planner.plan,
+    }
+}
+
+struct Planner<'a> {
+    saga: &'a dyn Saga,
+    state: &'a State,
+    now: DateTime<Utc>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    /// Moves an unsettled step on, or says what to write down about it.
+    fn advance(&mut self, spec: &StepSpec, branch: bool) -> Option<Decision> {
+        let step = self.state.step(spec.name);
+        if let Some(given_up) = self.give_up(spec, step) {
+            return Some(given_up);
+        }
+        match spec.kind {
+            Kind::Local => return Some(Decision::Local { step: spec.name }),
+            Kind::Await => return self.look(spec, step),
+            Kind::Call => {}
+        }
+        match step.map(|step| &step.standing) {
+            Some(
+                Standing::Running {
+                    deadline: until, ..
+                }
+                | Standing::Backoff { next_at: until, .. },
+            ) if self.now < *until => {
+                self.plan.wake(*until);
+            }
+            _ => {
+                let mode = self.mode(spec, step);
+                if self.expired(spec) && !step.is_some_and(doubtful) {
+                    let (_, code) = spec.execute_until?;
+                    let reason = "it was not sent within its time";
+                    return Some(Decision::Refuse {
+                        step: spec.name,
+                        code,
+                        reason,
+                    });
+                }
+                self.begin(spec, step, mode, branch);
+            }
+        }
+        None
+    }
+
+    fn look(&mut self, spec: &StepSpec, step: Option<&Step>) -> Option<Decision> {
+        match step.map(|step| &step.standing) {
+            Some(Standing::Polling { next_at }) if self.now < *next_at => self.plan.wake(*next_at),
+            Some(Standing::Polling { .. }) => self.plan.look.push(spec.name),
+            _ => return Some(Decision::FirstLook { step: spec.name }),
+        }
+        None
+    }
+
+    fn give_up(&mut self, spec: &StepSpec, step: Option<&Step>) -> Option<Decision> {
+        let step = step?;
+        let at = step.first_at + span(spec.give_up_after?);
+        let running = step
+            .timer()
+            .is_some_and(|timer| step.is_running() && self.now < timer);
+        if running {
+            return None;
+        }
+        if self.now < at {
+            self.plan.wake(at);
+            return None;
+        }
+        let reason = "it was not settled within its time";
+        Some(Decision::Refuse {
+            step: spec.name,
+            code: GAVE_UP,
+            reason,
+        })
+    }
+
+    fn begin(&mut self, spec: &StepSpec, step: Option<&Step>, mode: Mode, branch: bool) {
+        let attempt = step.map_or(0, |step| step.attempt) + 1;
+        self.plan.begin.push(Begin {
+            step: spec.name,
+            attempt,
+            mode,
+            branch,
+        });
+    }
+
+    fn mode(&self, spec: &StepSpec, step: Option<&Step>) -> Mode {
+        if self.expired(spec) {
+            let code = spec.execute_until.map_or(NOT_DONE, |(_, code)| code);
+            return self.probe(step, code);
+        }
+        if !spec.keyed && step.is_some_and(doubtful) {
+            return Mode::ProbeThenExecute;
+        }
+        Mode::Execute
+    }
+
+    fn closing_mode(&self, spec: &StepSpec, step: &Step) -> Mode {
+        match spec.closing {
+            Closing::Execute if !self.expired(spec) => Mode::Execute,
+            Closing::Void => Mode::Void,
+            _ => self.probe(Some(step), NOT_DONE),
+        }
+    }
+
+    /// What is not found is final only when nobody who was given the key may still execute it.
+    fn probe(&self, step: Option<&Step>, code: &'static str) -> Mode {
+        let open_until = step.and_then(|step| step.open_until);
+        Mode::Probe((open_until <= Some(self.now)).then_some(code))
+    }
+
+    fn expired(&self, spec: &StepSpec) -> bool {
+        spec.execute_until
+            .is_some_and(|(after, _)| self.now >= self.state.started_at + span(after))
+    }
+
+    fn parked(&self, name: &str) -> bool {
+        self.state
+            .step(name)
+            .is_some_and(|step| step.parked.is_some())
+    }
+
+    /// Nothing further, and somebody has to act: say so once, so that nobody looks at the saga in vain.
+    fn rest(&self) -> Option<Decision> {
+        (self.plan.is_idle() && !self.state.rested).then_some(Decision::Rest)
+    }
+}
+
+/// It may have had an effect that is not known.
+fn doubtful(step: &Step) -> bool {
+    step.in_doubt || (step.is_running() && !step.asking)
+}
+
+/// A limit of a definition as a distance in time.
+pub(super) fn span(limit: std::time::Duration) -> Duration {
+    Duration::from_std(limit).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,195 @@
+//! The way back: first settle what is in doubt, then undo in order. What a person has to decide holds up only what needs it.
+
+use aggregates::saga::{CauseKind, Standing, Step, Verdict};
+
+use super::{Decision, NOT_DONE, PAST_POINT, PIVOT_PASSED, Planner, doubtful};
+use crate::saga::step::{Class, Kind, OnRefusal, StepSpec};
+
+/// Where a step of the unwind list stands.
+enum Place {
+    /// Nothing more to do about it, and what needs it may go on.
+    Over,
+    /// A person decided that it stays undone, or it needs such a step.
+    Dropped,
+    /// It is parked, or needs such a step.
+    Held,
+    /// To be moved on.
+    Open,
+}
+
+impl Planner<'_> {
+    pub(super) fn unwind(&mut self) -> Option<Decision> {
+        if let Some(decision) = self.passed_pivot() {
+            return Some(decision);
+        }
+        let saga = self.saga;
+        let definition = saga.definition();
+        let mut closing = false;
+        for spec in &definition.forward {
+            match self.close(spec, false) {
+                Ok(open) => closing |= open,
+                Err(decision) => return Some(decision),
+            }
+        }
+        let mut branches_open = false;
+        for branch in &definition.branches {
+            match self.close(&branch.step, true) {
+                Ok(open) => branches_open |= open,
+                Err(decision) => return Some(decision),
+            }
+        }
+        if closing {
+            return None;
+        }
+        match self.undo() {
+            Ok(true) if branches_open => None,
+            Ok(true) if self.state.steps.iter().all(|step| step.parked.is_none()) => {
+                Some(Decision::Unwound)
+            }
+            Ok(_) => self.rest(),
+            Err(decision) => Some(decision),
+        }
+    }
+
+    /// Settles a started forward step or branch; `Ok(true)`: not settled yet.
+    fn close(&mut self, spec: &StepSpec, branch: bool) -> Result<bool, Decision> {
+        let Some(step) = self.state.step(spec.name) else {
+            return Ok(false);
+        };
+        if step.is_settled() || step.standing == Standing::Idle || spec.kind != Kind::Call {
+            return Ok(false);
+        }
+        if !doubtful(step) && !self.live(step) {
+            let reason = "it was never sent";
+            return Err(Decision::Refuse {
+                step: spec.name,
+                code: NOT_DONE,
+                reason,
+            });
+        }
+        match step.timer() {
+            Some(timer) if self.now < timer => self.plan.wake(timer),
+            _ => self.begin(spec, Some(step), self.closing_mode(spec, step), branch),
+        }
+        Ok(true)
+    }
+
+    fn live(&self, step: &Step) -> bool {
+        step.is_running() && step.timer().is_some_and(|deadline| self.now < deadline)
+    }
+
+    /// Goes through the list; `Ok(true)`: all of it is over.
+    fn undo(&mut self) -> Result<bool, Decision> {
+        let saga = self.saga;
+        let list = saga.unwind(self.state);
+        let mut places: Vec<(&'static str, Place)> = Vec::with_capacity(list.len());
+        let mut over = true;
+        for name in list {
+            let Some(spec) = saga.definition().step(name) else {
+                continue;
+            };
+            let place = self.place(spec, &places)?;
+            if let Place::Open = place {
+                return match self.advance(spec, false) {
+                    Some(decision) => Err(decision),
+                    None => Ok(false),
+                };
+            }
+            over &= !matches!(place, Place::Held);
+            places.push((name, place));
+        }
+        Ok(over)
+    }
+
+    fn place(&self, spec: &StepSpec, before: &[(&'static str, Place)]) -> Result<Place, Decision> {
+        for need in &spec.needs {
+            match before.iter().find(|(name, _)| name == need) {
+                Some((_, Place::Dropped)) => return Ok(Place::Dropped),
+                Some((_, Place::Held)) => return Ok(Place::Held),
+                _ if self.parked(need) => return Ok(Place::Held),
+                _ => {}
+            }
+        }
+        let Some(step) = self.state.step(spec.name) else {
+            return Ok(Place::Open);
+        };
+        if step.parked.is_some() {
+            return Ok(Place::Held);
+        }
+        match &step.standing {
+            Standing::Done | Standing::Skipped => Ok(Place::Over),
+            Standing::Refused { .. } if step.resolved == Some(Verdict::Undone) => {
+                Ok(Place::Dropped)
+            }
+            Standing::Refused { .. } if spec.on_refusal == OnRefusal::Accept => Ok(Place::Over),
+            Standing::Refused { code, reason } => Err(self.undo_refused(spec, code, reason)),
+            _ => Ok(Place::Open),
+        }
+    }
+
+    fn undo_refused(&self, spec: &StepSpec, code: &str, reason: &str) -> Decision {
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        if spec.on_refusal == OnRefusal::RefuseCancel && self.can_turn_back() {
+            return Decision::RefuseCancel { code, reason };
+        }
+        Decision::Park {
+            step: spec.name,
+            code,
+            reason,
+        }
+    }
+
+    /// The pivot was passed while the saga was turning round: as long as nothing is undone the request came too late, after
+    /// that a person has to decide.
+    fn passed_pivot(&self) -> Option<Decision> {
+        let definition = self.saga.definition();
+        let mut pivots = definition
+            .forward
+            .iter()
+            .filter(|spec| spec.class == Class::Pivot);
+        let pivot = pivots.find_map(|spec| {
+            self.state
+                .step(spec.name)
+                .filter(|step| step.is_done())
+                .map(|_| spec)
+        })?;
+        let step = self.state.step(pivot.name)?;
+        if step.parked.is_some() || step.resolved.is_some() {
+            return None;
+        }
+        if !self.can_turn_back() {
+            return Some(Decision::Park {
+                step: pivot.name,
+                code: PIVOT_PASSED.to_owned(),
+                reason: format!(
+                    "{} happened although the saga had begun to undo",
+                    pivot.name
+                ),
+            });
+        }
+        if self
+            .undo_steps()
+            .any(|step| !step.is_settled() && step.standing != Standing::Idle)
+        {
+            return None;
+        }
+        Some(Decision::RefuseCancel {
+            code: PAST_POINT.to_owned(),
+            reason: format!("{} had happened before", pivot.name),
+        })
+    }
+
+    fn can_turn_back(&self) -> bool {
+        let asked = self
+            .state
+            .unwind
+            .as_ref()
+            .is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
+        asked && !self.undo_steps().any(Step::is_done)
+    }
+
+    fn undo_steps(&self) -> impl Iterator<Item = &Step> {
+        let unwind = &self.saga.definition().unwind;
+        unwind.iter().filter_map(|spec| self.state.step(spec.name))
+    }
+}
