@@ -1,3 +1,4 @@
 //! Book Market's fulfilment service: saga engine, fulfilment saga, HTTP edge and command line.
 
+pub mod providers;
 pub mod saga;

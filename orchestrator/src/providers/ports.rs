@@ -1,0 +1,204 @@
+//! What we ask of the outside, one trait per kind of provider, and the few words in which every answer is given.
+//!
+//! The distinction that money depends on is in the types: [`Answer::Unknown`] means "it may have happened" and is never
+//! treated as a failure, [`Answer::NotSent`] means "it surely did not". An adapter that cannot tell the two apart answers
+//! `Unknown`.
+
+use aggregates::money::Money;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+/// What came of an attempt to have something done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// The provider did it, now or at an earlier call with the same key.
+    Done(T),
+    /// The provider decided against it, and the key will not be executed later.
+    Refused(Refusal),
+    /// It may or may not have happened: a time-out, a reset, a 5xx, an answer that makes no sense.
+    Unknown(String),
+    /// The request surely did not reach the provider.
+    NotSent(String),
+}
+
+/// What a look-up of an earlier attempt found. Never has an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<T> {
+    /// It was done.
+    Done(T),
+    /// It was decided against.
+    Refused(Refusal),
+    /// The provider has no trace of it. Not final while somebody may still send it.
+    Nothing,
+    /// The look-up itself failed.
+    Unknown(String),
+}
+
+impl<T> Answer<T> {
+    /// Turns what was done into something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Done(done) => Answer::Done(f(done)),
+            Self::Refused(refusal) => Answer::Refused(refusal),
+            Self::Unknown(reason) => Answer::Unknown(reason),
+            Self::NotSent(reason) => Answer::NotSent(reason),
+        }
+    }
+}
+
+impl<T> Found<T> {
+    /// Turns what was found into something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Done(done) => Found::Done(f(done)),
+            Self::Refused(refusal) => Found::Refused(refusal),
+            Self::Nothing => Found::Nothing,
+            Self::Unknown(reason) => Found::Unknown(reason),
+        }
+    }
+}
+
+/// A provider's final no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable and machine-readable, in kebab case.
+    pub code: String,
+    /// One sentence for people.
+    pub reason: String,
+}
+
+/// A request to take money.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// Idempotency key; a repeat with the same key never takes money again.
+    pub key: String,
+    /// The order that is paid.
+    pub order_id: Uuid,
+    /// How much, in minor units.
+    pub amount: Money,
+    /// The provider's name for the way of paying, such as `card`.
+    pub method: String,
+    /// The customer's payment token in clear; lives only as long as this request.
+    pub token: String,
+    /// End of the provider's confirm window: a request received later is refused, so the key is dead from then on.
+    pub not_after: DateTime<Utc>,
+}
+
+/// A request to give money back.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// Idempotency key.
+    pub key: String,
+    /// The order that was paid.
+    pub order_id: Uuid,
+    /// The provider's reference of the charge.
+    pub charge_ref: String,
+    /// How much, in minor units.
+    pub amount: Money,
+}
+
+/// A provider's proof: its reference and the amount it moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyMoved {
+    /// The provider's reference.
+    pub reference: String,
+    /// What was really moved, by the provider's books.
+    pub amount: Money,
+}
+
+/// A payment provider.
+pub trait PaymentPort: Send + Sync + 'static {
+    /// Takes money once per key.
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>>;
+    /// Looks a charge up by its key.
+    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>>;
+    /// Gives money back once per key.
+    fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>>;
+    /// Looks a refund up by its key.
+    fn probe_refund<'a>(&'a self, order_id: Uuid, key: &'a str)
+    -> BoxFuture<'a, Found<MoneyMoved>>;
+}
+
+/// A parcel to be accepted by a carrier.
+#[derive(Debug, Clone)]
+pub struct Shipment {
+    /// Idempotency key.
+    pub key: String,
+    /// The order inside.
+    pub order_id: Uuid,
+    /// Receiver in clear, or nothing where the order named none.
+    pub receiver: Option<String>,
+    /// Telephone in clear.
+    pub phone: Option<String>,
+    /// Address in clear.
+    pub address: Option<String>,
+}
+
+/// The carrier's label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The carrier's name.
+    pub carrier: String,
+    /// Its number for the parcel.
+    pub waybill: String,
+}
+
+/// How far a parcel is. Moments are the carrier's scans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// When the carrier took it along: from here on it cannot be called back.
+    pub handed_over_at: Option<DateTime<Utc>>,
+    /// When it reached its receiver.
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// A carrier.
+pub trait CarrierPort: Send + Sync + 'static {
+    /// Has a parcel accepted once per key.
+    fn ship(&self, shipment: Shipment) -> BoxFuture<'_, Answer<Label>>;
+    /// Looks a shipment up by its key.
+    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<Label>>;
+    /// Keeps an accepted parcel from leaving; refused once it was handed over.
+    fn hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>>;
+    /// Looks a hold up by its key.
+    fn probe_hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>>;
+    /// Voids the label of a parcel that did not leave.
+    fn cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>>;
+    /// Looks a cancellation up by its key.
+    fn probe_cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>>;
+    /// Reads the scans so far.
+    fn track(&self, order_id: Uuid) -> BoxFuture<'_, Found<Tracking>>;
+}
+
+/// A message to a customer's telephone.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Our id of the message, carried in a custom field so that it can be looked up. Dealers do not deduplicate by it.
+    pub message_id: Uuid,
+    /// The order it is about; free text, as direct messages may name anything.
+    pub order_id: String,
+    /// `shipped`, `canceled` or `direct`.
+    pub kind: String,
+    /// Telephone in clear, where one is known.
+    pub phone: Option<String>,
+    /// The rendered text.
+    pub text: String,
+}
+
+/// A dealer's proof that it took a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// By which channel it goes, such as `alimtalk`.
+    pub channel: String,
+    /// The dealer's reference.
+    pub reference: String,
+}
+
+/// A Kakao message dealer. Unkeyed: a second `send` is a second message, so look up before every resend.
+pub trait KakaoPort: Send + Sync + 'static {
+    /// Sends once per call.
+    fn send(&self, message: Message) -> BoxFuture<'_, Answer<Accepted>>;
+    /// Looks a message up by our id.
+    fn lookup(&self, message_id: Uuid) -> BoxFuture<'_, Found<Accepted>>;
+}
