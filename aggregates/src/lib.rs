@@ -4,6 +4,7 @@ pub mod codec;
 pub mod decider;
 pub mod delivery;
 pub mod event;
+pub mod field;
 pub mod ids;
 pub mod instant;
 pub mod kakao;
@@ -11,6 +12,7 @@ pub mod money;
 pub mod order;
 pub mod payment;
 pub mod personal;
+pub mod refusal;
 pub mod saga;
 pub mod subject;
 
