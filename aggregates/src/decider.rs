@@ -34,7 +34,7 @@ pub trait Decider {
 
 /// An event that cannot follow the events before it: the history is damaged, or written by something that skipped `decide`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{event} cannot follow {state} in the history of a {aggregate}")]
+#[error("{event} cannot follow {state} in the history of this {aggregate}")]
 pub struct IllegalTransition {
     /// Which decider refused.
     pub aggregate: &'static str,

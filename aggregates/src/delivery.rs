@@ -5,6 +5,8 @@
 
 mod decide;
 mod event;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

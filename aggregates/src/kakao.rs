@@ -3,6 +3,8 @@
 mod decide;
 mod draft;
 mod event;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -15,6 +15,8 @@ pub mod personal;
 pub mod refusal;
 pub mod saga;
 pub mod subject;
+#[cfg(test)]
+mod testing;
 
 pub use decider::{Decider, IllegalTransition};
 pub use event::{Event, category_of};

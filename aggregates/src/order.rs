@@ -5,6 +5,8 @@ mod command;
 mod decide;
 mod draft;
 mod event;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

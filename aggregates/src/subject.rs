@@ -71,3 +71,51 @@ impl Decider for Subject {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{given, now, now_in_events};
+
+    fn erase(key_exists: bool) -> Erase {
+        let [customer_id, reason, actor] = ["33", "request 9", "dpo"].map(str::to_owned);
+        Erase {
+            customer_id,
+            reason,
+            actor,
+            key_exists,
+            at: now(),
+        }
+    }
+
+    fn erased() -> SubjectEvent {
+        let [customer_id, reason, actor] = ["33", "request 9", "dpo"].map(str::to_owned);
+        SubjectErased {
+            customer_id,
+            occurred_at: now_in_events(),
+            reason,
+            actor,
+        }
+        .into()
+    }
+
+    #[test]
+    fn an_erasure_is_recorded_even_where_no_key_was_left() {
+        given::<Subject>(vec![])
+            .when(erase(false))
+            .then(vec![erased()]);
+    }
+
+    #[test]
+    fn a_repeated_erasure_records_nothing() {
+        given::<Subject>(vec![erased()])
+            .when(erase(false))
+            .then_nothing();
+    }
+
+    #[test]
+    fn a_customer_who_came_back_can_be_erased_again() {
+        let outcome = Subject::decide(&given::<Subject>(vec![erased()]).state(), &erase(true));
+        assert_eq!(outcome, Ok(vec![erased()]));
+    }
+}
