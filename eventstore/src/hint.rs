@@ -37,10 +37,6 @@ impl Hint {
         });
     }
 
-    pub(crate) fn head(&self) -> Position {
-        *self.head.borrow()
-    }
-
     pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }

@@ -37,6 +37,7 @@ impl SubjectKeys {
     /// The key of a subject, if it has one.
     pub async fn get(&self, subject: &str) -> Result<Option<SubjectKey>, ReadError> {
         match &self.store.backend {
+            Backend::Postgres(backend) => backend.get_key(subject).await,
             Backend::Sqlite(backend) => backend.get_key(subject).await,
         }
     }
@@ -48,6 +49,7 @@ impl SubjectKeys {
         candidate: SubjectKey,
     ) -> Result<SubjectKey, ReadError> {
         match &self.store.backend {
+            Backend::Postgres(backend) => backend.get_or_create_key(subject, candidate).await,
             Backend::Sqlite(backend) => backend.get_or_create_key(subject, candidate).await,
         }
     }
@@ -55,6 +57,7 @@ impl SubjectKeys {
     /// Deletes a key for good. `false`: there was none.
     pub async fn delete(&self, subject: &str) -> Result<bool, ReadError> {
         match &self.store.backend {
+            Backend::Postgres(backend) => backend.delete_key(subject).await,
             Backend::Sqlite(backend) => backend.delete_key(subject).await,
         }
     }

@@ -11,6 +11,7 @@ mod lease;
 mod names;
 mod options;
 mod position;
+mod postgres;
 mod request;
 mod scan;
 mod schema;
@@ -18,6 +19,8 @@ mod sqlite;
 mod stats;
 mod store;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{AppendError, OpenError, ReadError};
 pub use event::{Appended, Expected, LogPage, NewEvent, RecordedEvent, StreamAppend};

@@ -16,6 +16,7 @@ use crate::keys::SubjectKeys;
 use crate::lease::Lease;
 use crate::options::{Location, MigrationReport, Options};
 use crate::position::{Checkpoint, Position, Version};
+use crate::postgres::{self, Postgres};
 use crate::request::Pending;
 use crate::scan::Scan;
 use crate::sqlite::{self, Job, Sqlite};
@@ -30,7 +31,7 @@ pub const PAGE_MAX: usize = 10_000;
 /// A log: append, read, follow. Cheap to clone; the connections close when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct EventStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
 
 #[derive(Debug)]
 pub(crate) enum Backend {
+    Postgres(Postgres),
     Sqlite(Sqlite),
 }
 
@@ -57,8 +59,9 @@ impl EventStore {
                 let (backend, hint) = Sqlite::open(dir, &options, &counters).await?;
                 (Backend::Sqlite(backend), hint)
             }
-            Location::Postgres { .. } => {
-                return Err(OpenError::Unavailable("not built in".to_owned()));
+            Location::Postgres { url } => {
+                let (backend, hint) = Postgres::open(url, &options, &counters).await?;
+                (Backend::Postgres(backend), hint)
             }
         };
         let inner = Inner {
@@ -77,7 +80,7 @@ impl EventStore {
     pub async fn migrate(location: &Location) -> Result<MigrationReport, OpenError> {
         match location {
             Location::Sqlite { dir } => sqlite::migrate(dir).await,
-            Location::Postgres { .. } => Err(OpenError::Unavailable("not built in".to_owned())),
+            Location::Postgres { url } => postgres::migrate(url).await,
         }
     }
 
@@ -89,6 +92,7 @@ impl EventStore {
         let deadline = Instant::now() + self.inner.append_deadline;
         let (pending, ticket) = Pending::new(streams, bytes);
         match &self.inner.backend {
+            Backend::Postgres(backend) => submit(backend.appender(), pending, deadline).await?,
             Backend::Sqlite(backend) => {
                 submit(backend.writer(), Job::Append(pending), deadline).await?
             }
@@ -104,6 +108,7 @@ impl EventStore {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         match &self.inner.backend {
+            Backend::Postgres(backend) => backend.stream(stream, after, clamp(limit)).await,
             Backend::Sqlite(backend) => backend.stream(stream, after, clamp(limit)).await,
         }
     }
@@ -112,6 +117,7 @@ impl EventStore {
     pub async fn read_related(&self, id: Uuid) -> Result<Vec<RecordedEvent>, ReadError> {
         let one_more = clamp(RELATED_MAX) + 1;
         let events = match &self.inner.backend {
+            Backend::Postgres(backend) => backend.related(id, one_more).await?,
             Backend::Sqlite(backend) => backend.related(id, one_more).await?,
         };
         if events.len() > RELATED_MAX {
@@ -131,6 +137,7 @@ impl EventStore {
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let one_more = clamp(limit) + i64::from(after.position.0 > 0);
         let mut page = match &self.inner.backend {
+            Backend::Postgres(backend) => backend.from(after.position, one_more).await?,
             Backend::Sqlite(backend) => backend.from(after.position, one_more).await?,
         };
         checkpoint::verify(after, &mut page)?;
@@ -155,6 +162,9 @@ impl EventStore {
         }
         let limit = clamp(limit);
         let events = match &self.inner.backend {
+            Backend::Postgres(backend) => {
+                backend.range(after, to, limit, category.cloned()).await?
+            }
             Backend::Sqlite(backend) => backend.range(after, to, limit, category.cloned()).await?,
         };
         let cut = i64::try_from(events.len()).is_ok_and(|count| count >= limit);
@@ -169,6 +179,7 @@ impl EventStore {
     /// The position of the last event.
     pub async fn head(&self) -> Result<Position, ReadError> {
         let head = match &self.inner.backend {
+            Backend::Postgres(backend) => backend.head().await?,
             Backend::Sqlite(backend) => backend.head().await?,
         };
         self.inner.hint.advance(head);
@@ -178,6 +189,7 @@ impl EventStore {
     /// A label of this log, renewed when its contents are replaced on purpose.
     pub async fn epoch(&self) -> Result<Uuid, ReadError> {
         match &self.inner.backend {
+            Backend::Postgres(backend) => backend.epoch().await,
             Backend::Sqlite(backend) => backend.epoch().await,
         }
     }
@@ -210,6 +222,7 @@ impl EventStore {
     /// Reads everything after a checkpoint up to a position, on a thread of its own, for replays.
     pub fn scan(&self, after: Checkpoint, to: Position) -> Scan {
         match &self.inner.backend {
+            Backend::Postgres(backend) => backend.scan(after, to),
             Backend::Sqlite(backend) => backend.scan(after, to),
         }
     }
@@ -222,6 +235,7 @@ impl EventStore {
         ttl: Duration,
     ) -> Result<Option<Lease>, ReadError> {
         match &self.inner.backend {
+            Backend::Postgres(backend) => backend.try_lease(name, owner, ttl).await,
             Backend::Sqlite(backend) => backend.try_lease(name, owner, ttl).await,
         }
     }
@@ -229,6 +243,7 @@ impl EventStore {
     /// Gives a lease back before its time.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), ReadError> {
         match &self.inner.backend {
+            Backend::Postgres(backend) => backend.release_lease(lease).await,
             Backend::Sqlite(backend) => backend.release_lease(lease).await,
         }
     }
@@ -248,6 +263,7 @@ impl EventStore {
     /// `postgres` or `sqlite`.
     pub fn backend_name(&self) -> &'static str {
         match &self.inner.backend {
+            Backend::Postgres(_) => "postgres",
             Backend::Sqlite(_) => "sqlite",
         }
     }

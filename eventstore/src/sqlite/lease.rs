@@ -52,6 +52,13 @@ impl Sqlite {
         .await
     }
 
+    /// Changes the size limit of the open database.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn limit_pages(&self, pages: u32) -> Result<(), ReadError> {
+        self.write(move |connection| super::connection::limit_pages(connection, pages))
+            .await
+    }
+
     /// Runs a small write in the writer's next transaction and waits for its commit.
     pub(super) async fn write<T: Send + 'static>(
         &self,

@@ -13,7 +13,7 @@ mod row;
 mod scan;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -34,7 +34,6 @@ const DATABASE_FILE: &str = "events.db";
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
-    path: PathBuf,
     /// Absent when opened for reading only.
     writer: Option<mpsc::Sender<Job>>,
     readers: Readers,
@@ -80,15 +79,8 @@ fn open_blocking(
             (Some(writer), hint)
         }
     };
-    let readers = Readers::new(path.clone(), options.read_connections);
-    Ok((
-        Sqlite {
-            path,
-            writer,
-            readers,
-        },
-        hint,
-    ))
+    let readers = Readers::new(path, options.read_connections);
+    Ok((Sqlite { writer, readers }, hint))
 }
 
 /// Runs file work off the async threads.

@@ -1,0 +1,41 @@
+//! Keys per data subject.
+
+use tokio_postgres::Row;
+
+use super::Postgres;
+use crate::error::ReadError;
+use crate::keys::SubjectKey;
+
+const GET: &str = "SELECT key_id, wrapped FROM subject_keys WHERE subject = $1";
+const CREATE: &str = "INSERT INTO subject_keys (subject, key_id, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const DELETE: &str = "DELETE FROM subject_keys WHERE subject = $1 RETURNING key_id";
+
+impl Postgres {
+    pub(crate) async fn get_key(&self, subject: &str) -> Result<Option<SubjectKey>, ReadError> {
+        let rows = self.reads.query(GET, &[&subject]).await?;
+        Ok(rows.first().map(key))
+    }
+
+    pub(crate) async fn get_or_create_key(
+        &self,
+        subject: &str,
+        candidate: SubjectKey,
+    ) -> Result<SubjectKey, ReadError> {
+        self.reads
+            .query(CREATE, &[&subject, &candidate.id, &candidate.wrapped])
+            .await?;
+        let deleted = || ReadError::Unavailable("the key was deleted as it was made".to_owned());
+        self.get_key(subject).await?.ok_or_else(deleted)
+    }
+
+    pub(crate) async fn delete_key(&self, subject: &str) -> Result<bool, ReadError> {
+        Ok(!self.reads.query(DELETE, &[&subject]).await?.is_empty())
+    }
+}
+
+fn key(row: &Row) -> SubjectKey {
+    SubjectKey {
+        id: row.get(0),
+        wrapped: row.get(1),
+    }
+}

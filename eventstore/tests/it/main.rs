@@ -1,0 +1,4 @@
+//! The contract of the event store, checked on both backends.
+
+mod append;
+mod support;
