@@ -1,7 +1,12 @@
 //! docker-compose.yml and the Dockerfile: well formed, and closed to the outside.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use boon::{Compiler, Draft, Schemas};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::source::text;
 
@@ -85,6 +90,61 @@ fn a_service_starts_when_what_it_needs_is_healthy() {
         "service_completed_successfully"
     );
     assert!(compose["services"]["postgres"]["healthcheck"]["test"].is_array());
+}
+
+/// Runs what the service `secrets` runs, with a directory here in the place of its volume.
+fn make_secrets(volume: &Path) {
+    let compose = compose();
+    let service = &compose["services"]["secrets"];
+    let script = service["command"][0].as_str().expect("a script");
+    // Compose reads `$$` as a dollar sign of the script's own.
+    let script = script
+        .replace("$$", "$")
+        .replace("/secrets", &volume.to_string_lossy());
+    let status = Command::new(service["entrypoint"][0].as_str().expect("a shell"))
+        .args([
+            service["entrypoint"][1].as_str().expect("its flags"),
+            &script,
+        ])
+        .status()
+        .expect("the shell starts");
+    assert!(status.success());
+}
+
+#[test]
+fn the_first_start_makes_the_secrets_and_a_later_one_keeps_them() {
+    let volume = tempfile::tempdir().expect("a directory");
+    let read = |name: &str| fs::read_to_string(volume.path().join(name)).expect(name);
+    make_secrets(volume.path());
+    let first = [
+        "postgres-password",
+        "operator-token",
+        "api-tokens",
+        "database-url",
+    ]
+    .map(read);
+    make_secrets(volume.path());
+    let second = [
+        "postgres-password",
+        "operator-token",
+        "api-tokens",
+        "database-url",
+    ]
+    .map(read);
+    assert_eq!(first, second);
+
+    let [password, token, lines, url] = first;
+    assert_eq!(token.len(), 64);
+    assert_ne!(token, password);
+    assert!(url.contains(&password));
+    let digest: String = Sha256::digest(&token)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(
+        lines.lines().next(),
+        Some(format!("operator compose-operator {digest}").as_str())
+    );
 }
 
 #[test]
