@@ -1,0 +1,65 @@
+//! What this process knows of a view that it projects or rebuilds.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use eventstore::Position;
+use tokio::sync::{Notify, watch};
+
+use crate::rebuild::RebuildProgress;
+
+/// What the projector of a view is doing in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Nobody projects it here.
+    #[default]
+    Absent,
+    /// Keeping up.
+    Running,
+    /// Waiting to try again after an error.
+    Retrying(String),
+    /// Standing still until somebody helps.
+    Stopped(String),
+}
+
+/// Shared between the projector, waiters and the status.
+#[derive(Default)]
+pub(crate) struct Live {
+    position: watch::Sender<Position>,
+    hurry: Notify,
+    activity: Mutex<Activity>,
+    rebuild: Mutex<Option<RebuildProgress>>,
+}
+
+impl Live {
+    /// The live table has reached this place.
+    pub(crate) fn advance(&self, position: Position) {
+        self.position.send_if_modified(|at| {
+            let advanced = position > *at;
+            *at = position.max(*at);
+            advanced
+        });
+    }
+
+    /// Where the live table surely is.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    /// Somebody waits: the projector need not gather a larger page.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Returns when somebody waits.
+    pub(crate) async fn hurried(&self) {
+        self.hurry.notified().await;
+    }
+
+    pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn rebuild(&self) -> MutexGuard<'_, Option<RebuildProgress>> {
+        self.rebuild.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,84 @@
+//! What a view is: which events it wants, to which row each belongs, and how a row takes an event.
+
+use aggregates::Event;
+use chrono::{DateTime, Utc};
+use eventstore::{Position, RecordedEvent, Version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::table::{TableDef, Value};
+
+/// A pure read model. Live running and rebuilding use exactly these functions, so both end with the
+/// same rows.
+pub trait Projection: Send + Sync + 'static {
+    /// A row: facts of the log and nothing else, in particular nothing that depends on the present moment.
+    type Row: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Where the rows are kept.
+    const TABLE: &'static TableDef;
+
+    /// The categories of streams this view reads. Events of others are skipped by name, before anything
+    /// of them is parsed; every event of these is decoded, so that an unknown one is noticed.
+    const CATEGORIES: &'static [&'static str];
+
+    /// The row that the event belongs to, if any. One event belongs to at most one row of a view.
+    fn key(event: &Event, facts: &Facts<'_>) -> Option<Uuid>;
+
+    /// Takes the event into the row (`None`: there is no such row yet, or not any more).
+    ///
+    /// An error must leave the row as it was: the key is parked with that row.
+    fn apply(
+        row: &mut Option<Self::Row>,
+        event: &Event,
+        facts: &Facts<'_>,
+    ) -> Result<(), ApplyError>;
+
+    /// The row's values of [`TableDef::columns`], in their order.
+    fn columns(row: &Self::Row) -> Vec<Value<'_>>;
+}
+
+/// What the log says about an event beside the event itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Its place in the log.
+    pub position: Position,
+    /// The uuid of its stream.
+    pub stream: Uuid,
+    /// Its place in its stream.
+    pub version: Version,
+    /// Its type's name.
+    pub event_type: &'a str,
+    /// When the log took it.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of a recorded event.
+    pub fn of(event: &'a RecordedEvent) -> Self {
+        Self {
+            position: event.position,
+            stream: event.stream.id,
+            version: event.version,
+            event_type: &event.event_type,
+            recorded_at: event.recorded_at,
+        }
+    }
+}
+
+/// The event does not fit the row. Parks the row's key.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The event needs a row that is not there.
+    #[error("there is no row for it")]
+    NoRow,
+    /// The event makes a row that is there already.
+    #[error("its row exists already")]
+    RowExists,
+    /// It is not an event of this view's categories: the record is on the wrong stream.
+    #[error("it does not belong on its stream")]
+    Foreign,
+    /// The fold of the aggregate refuses it.
+    #[error("{0}")]
+    Refused(String),
+}

@@ -1,0 +1,98 @@
+//! The one thread that writes `views.db`: it takes all waiting jobs and commits them together, each in
+//! a savepoint of its own, so that one that fails does not touch its neighbours.
+
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::StoreError;
+
+/// Jobs in one commit. A group is bounded so that the first of it does not wait for ever.
+const GROUP_MAX: usize = 64;
+
+/// Jobs that may wait; each caller has at most one, so this is never the limit in practice.
+const QUEUE_MAX: usize = 256;
+
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Job = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+
+/// A handle to the writer thread, which ends with the last handle.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(connection: Connection) -> Self {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        thread::Builder::new()
+            .name(String::from("views-writer"))
+            .spawn(move || write(&connection, queue))
+            .expect("a thread can be started at start-up");
+        Self { jobs }
+    }
+
+    /// Runs a job and answers after its commit. A caller that goes away leaves the job to be done as a
+    /// whole or, if it was not queued yet, not at all.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = in_savepoint(connection, job);
+            Box::new(move |committed| {
+                let result = committed.map_err(StoreError::Group).and(result);
+                // The caller may have gone away; what it asked for is done all the same.
+                let _ = answer.send(result);
+            })
+        });
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| StoreError::WriterGone)?;
+        answered.await.map_err(|_| StoreError::WriterGone)?
+    }
+}
+
+fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        let committed = commit(connection, &mut group);
+        for (reply, result) in committed {
+            reply(result);
+        }
+    }
+}
+
+/// Runs the group in one transaction and pairs each job's reply with the fate of the commit.
+fn commit(connection: &Connection, group: &mut Vec<Job>) -> Vec<(Reply, Result<(), String>)> {
+    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let replies: Vec<Reply> = group.drain(..).map(|job| job(connection)).collect();
+    let done = begun
+        .and_then(|()| connection.execute_batch("COMMIT"))
+        .map_err(|error| error.to_string());
+    if done.is_err() && !connection.is_autocommit() {
+        // A failed rollback leaves the next BEGIN to fail, which is reported to its callers.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    replies
+        .into_iter()
+        .map(|reply| (reply, done.clone()))
+        .collect()
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    job: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.execute_batch("SAVEPOINT job")?;
+    let result = job(connection);
+    if result.is_err() {
+        connection.execute_batch("ROLLBACK TO job")?;
+    }
+    connection.execute_batch("RELEASE job")?;
+    result
+}

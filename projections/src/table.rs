@@ -1,0 +1,281 @@
+//! What a view's table looks like, and the one place that writes SQL for it, in both dialects.
+//!
+//! Every table has the same frame: `key` (the row's id), `seq` (position of the event that made the
+//! row: lists are ordered and paged by it), the view's filter columns, and `doc`, the row as JSON.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The table of one view.
+#[derive(Debug)]
+pub struct TableDef {
+    /// The view's name; also the first part of the table's name.
+    pub view: &'static str,
+    /// Raised whenever rows of an older build must not be folded on: the view is then rebuilt.
+    pub version: i32,
+    /// What lists can be filtered by.
+    pub columns: &'static [Column],
+    /// One per query that needs it; `seq` and `key` have theirs already.
+    pub indexes: &'static [Index],
+}
+
+/// A filter column. All are nullable.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name in both dialects.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+}
+
+/// The two types a filter column can have; moments are milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A 64-bit integer.
+    Int,
+}
+
+/// An index over a filter column and `seq`.
+#[derive(Debug)]
+pub struct Index {
+    /// The column.
+    pub column: &'static str,
+    /// Which rows it holds.
+    pub rows: Rows,
+}
+
+/// Which rows an index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// All.
+    All,
+    /// Those that have a value at all.
+    Set,
+    /// All but those with this value, which most rows end with: a list of them finds enough of them in
+    /// the order of `seq`, and the index stays small.
+    Except(&'static str),
+}
+
+/// A value of a filter column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Of a [`Kind::Text`] column.
+    Text(Option<Cow<'a, str>>),
+    /// Of a [`Kind::Int`] column.
+    Int(Option<i64>),
+}
+
+impl<'a> Value<'a> {
+    /// A text that is there.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Text(Some(text.into()))
+    }
+
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Text(text) => Value::Text(text.map(|text| Cow::Owned(text.into_owned()))),
+            Self::Int(int) => Value::Int(int),
+        }
+    }
+}
+
+/// A condition of a list.
+#[derive(Clone, Debug)]
+pub(crate) enum Condition {
+    /// The column has this text.
+    Is(&'static str, String),
+    /// The column has any value.
+    Set(&'static str),
+    /// The column has a value of at most this.
+    AtMost(&'static str, i64),
+}
+
+/// In which order a list comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Youngest rows first, from below this `seq` on.
+    NewestFirst { below: i64 },
+    /// Smallest value of this column first.
+    By(&'static str),
+}
+
+/// Whose SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+/// A parameter of a list query, in the order of its placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Param {
+    Text(String),
+    Int(i64),
+}
+
+impl TableDef {
+    /// The table of one generation of this view.
+    pub(crate) fn table(&self, generation: i64) -> String {
+        format!("view_{}_{generation}", self.view)
+    }
+
+    /// Makes the bare table. In Postgres the indexes come later ([`Self::index_ddl`]): a bulk load is
+    /// faster without them. In SQLite `seq` is the row id itself, so that lists read in table order.
+    pub(crate) fn create_ddl(&self, dialect: Dialect, table: &str) -> String {
+        let (key, seq, doc) = match dialect {
+            Dialect::Postgres => ("uuid", "bigint NOT NULL", "json"),
+            Dialect::Sqlite => ("blob", "integer PRIMARY KEY", "text"),
+        };
+        let mut ddl = format!("CREATE TABLE {table} (key {key} NOT NULL, seq {seq}");
+        for column in self.columns {
+            let kind = match column.kind {
+                Kind::Text => "text",
+                Kind::Int => "bigint",
+            };
+            let _ = write!(ddl, ", {} {kind}", column.name);
+        }
+        let _ = write!(ddl, ", doc {doc} NOT NULL)");
+        ddl
+    }
+
+    /// Makes the index that finds a row by its key.
+    pub(crate) fn key_ddl(table: &str) -> String {
+        format!("CREATE UNIQUE INDEX {table}_key ON {table} (key)")
+    }
+
+    /// Makes the indexes that lists need.
+    pub(crate) fn index_ddl(&self, dialect: Dialect, table: &str) -> Vec<String> {
+        let mut ddl = Vec::new();
+        if dialect == Dialect::Postgres {
+            ddl.push(format!("CREATE UNIQUE INDEX {table}_seq ON {table} (seq)"));
+        }
+        for Index { column, rows } in self.indexes {
+            let only = match rows {
+                Rows::All => String::new(),
+                Rows::Set => format!(" WHERE {column} IS NOT NULL"),
+                Rows::Except(usual) => format!(" WHERE {column} <> '{usual}'"),
+            };
+            ddl.push(format!(
+                "CREATE INDEX {table}_{column} ON {table} ({column}, seq){only}"
+            ));
+        }
+        ddl
+    }
+
+    /// Writes one new row (SQLite).
+    pub(crate) fn insert(&self, table: &str) -> String {
+        let mut sql = format!("INSERT INTO {table} ({}) VALUES (?1", self.column_list());
+        for at in 2..=self.columns.len() + 3 {
+            let _ = write!(sql, ", ?{at}");
+        }
+        sql.push(')');
+        sql
+    }
+
+    /// Writes rows, new or known. Postgres takes one array per column and writes any number of rows;
+    /// SQLite takes one row.
+    pub(crate) fn upsert(&self, dialect: Dialect, table: &str) -> String {
+        let mut sql = match dialect {
+            Dialect::Postgres => self.insert_arrays(table),
+            Dialect::Sqlite => self.insert(table),
+        };
+        sql.push_str(" ON CONFLICT (key) DO UPDATE SET doc = excluded.doc");
+        for column in self.columns {
+            let _ = write!(sql, ", {0} = excluded.{0}", column.name);
+        }
+        sql
+    }
+
+    /// Writes new rows from one array per column (Postgres).
+    fn insert_arrays(&self, table: &str) -> String {
+        let names = self.column_list();
+        let cast = names.replace(", doc", ", doc::json");
+        let mut sql = format!(
+            "INSERT INTO {table} ({names}) SELECT {cast} FROM unnest($1::uuid[], $2::bigint[]"
+        );
+        for (at, column) in self.columns.iter().enumerate() {
+            let kind = match column.kind {
+                Kind::Text => "text",
+                Kind::Int => "bigint",
+            };
+            let _ = write!(sql, ", ${}::{kind}[]", at + 3);
+        }
+        let doc = self.columns.len() + 3;
+        let _ = write!(sql, ", ${doc}::text[]) AS rows ({names})");
+        sql
+    }
+
+    /// All columns in their order, as `COPY` and the upsert take them.
+    pub(crate) fn column_list(&self) -> String {
+        let mut names = String::from("key, seq");
+        for column in self.columns {
+            names.push_str(", ");
+            names.push_str(column.name);
+        }
+        names.push_str(", doc");
+        names
+    }
+
+    /// Lists rows that meet every condition.
+    pub(crate) fn page_query(
+        &self,
+        dialect: Dialect,
+        table: &str,
+        conditions: &[Condition],
+        sort: Sort,
+        limit: usize,
+    ) -> (String, Vec<Param>) {
+        let mut params = Vec::new();
+        let mut clauses = Vec::new();
+        let mut bind = |param: Param| {
+            params.push(param);
+            match dialect {
+                Dialect::Postgres => format!("${}", params.len()),
+                Dialect::Sqlite => format!("?{}", params.len()),
+            }
+        };
+        for condition in conditions {
+            clauses.push(match condition {
+                Condition::Is(column, text) => {
+                    let equal = format!("{column} = {}", bind(Param::Text(text.clone())));
+                    equal + &self.partial(column, text)
+                }
+                Condition::Set(column) => format!("{column} IS NOT NULL"),
+                Condition::AtMost(column, most) => {
+                    format!("{column} <= {}", bind(Param::Int(*most)))
+                }
+            });
+        }
+        let order = match sort {
+            Sort::NewestFirst { below } => {
+                clauses.push(format!("seq < {}", bind(Param::Int(below))));
+                "seq DESC"
+            }
+            Sort::By(column) => column,
+        };
+        let filter = if clauses.is_empty() {
+            String::from("true")
+        } else {
+            clauses.join(" AND ")
+        };
+        let sql = format!(
+            "SELECT seq, CAST(doc AS text) FROM {table} WHERE {filter} ORDER BY {order} LIMIT {limit}"
+        );
+        (sql, params)
+    }
+
+    /// Says again what an index leaves out, so that a planner that does not see the parameter can use it.
+    fn partial(&self, column: &str, text: &str) -> String {
+        self.indexes
+            .iter()
+            .find_map(|index| match index.rows {
+                Rows::Except(usual) if index.column == column && usual != text => {
+                    Some(format!(" AND {column} <> '{usual}'"))
+                }
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+}

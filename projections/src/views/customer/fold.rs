@@ -1,0 +1,327 @@
+//! How a customer's row takes the events of its order.
+
+use aggregates::Event;
+use aggregates::delivery::DeliveryEvent;
+use aggregates::kakao::KakaoEvent;
+use aggregates::order::{OrderCanceled, OrderEvent, Ordered};
+use aggregates::payment::PaymentEvent;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    CancelFacts, CustomerRow, DeliveryFacts, DeliveryStatus, MESSAGES_MAX, MessageFacts,
+    OrderStatus, PaymentFacts, PaymentStatus, Refusal, TIMELINE_MAX, TimelineEntry,
+};
+use crate::projection::{ApplyError, Facts, Projection};
+use crate::table::{Column, Index, Kind, Rows, TableDef, Value};
+use crate::views::message::MessageState;
+
+/// The customer view.
+#[derive(Debug)]
+pub struct CustomerView;
+
+impl Projection for CustomerView {
+    type Row = CustomerRow;
+
+    const TABLE: &'static TableDef = &TableDef {
+        view: "customer",
+        version: 1,
+        columns: &[
+            Column {
+                name: "customer_id",
+                kind: Kind::Text,
+            },
+            Column {
+                name: "status",
+                kind: Kind::Text,
+            },
+            Column {
+                name: "payment_status",
+                kind: Kind::Text,
+            },
+            Column {
+                name: "delivery_status",
+                kind: Kind::Text,
+            },
+        ],
+        indexes: &[
+            // "My orders", and every other list of one customer.
+            Index {
+                column: "customer_id",
+                rows: Rows::All,
+            },
+            // Lists of one status.
+            Index {
+                column: "status",
+                rows: Rows::Except("Delivered"),
+            },
+            Index {
+                column: "payment_status",
+                rows: Rows::Except("Paid"),
+            },
+            Index {
+                column: "delivery_status",
+                rows: Rows::Except("Delivered"),
+            },
+        ],
+    };
+
+    const CATEGORIES: &'static [&'static str] = &["order", "payment", "delivery", "kakao"];
+
+    fn key(event: &Event, facts: &Facts<'_>) -> Option<Uuid> {
+        match event {
+            // A message may be about an order that is not ours.
+            Event::Kakao(event) => Uuid::try_parse(&event.head().order_id?).ok(),
+            _ => Some(facts.stream),
+        }
+    }
+
+    fn apply(
+        row: &mut Option<CustomerRow>,
+        event: &Event,
+        facts: &Facts<'_>,
+    ) -> Result<(), ApplyError> {
+        if let Event::Order(OrderEvent::Ordered(event)) = event {
+            if row.is_some() {
+                return Err(ApplyError::RowExists);
+            }
+            *row = Some(placed(event, facts));
+            return Ok(());
+        }
+        let Some(row) = row.as_mut() else {
+            // Nobody's order: the message view has it all the same.
+            return match event {
+                Event::Kakao(_) => Ok(()),
+                _ => Err(ApplyError::NoRow),
+            };
+        };
+        let at = event.occurred_at();
+        match event {
+            Event::Order(event) => order(row, event, at),
+            Event::Payment(event) => payment(row, event, at),
+            Event::Delivery(event) => delivery(row, event, at),
+            Event::Kakao(event) => message(row, event, facts.stream, at),
+            Event::Subject(_) | Event::Saga(_) => return Err(ApplyError::Foreign),
+        }
+        note(row, facts.event_type, at);
+        Ok(())
+    }
+
+    fn columns(row: &CustomerRow) -> Vec<Value<'_>> {
+        let payment = row.payment.as_ref().map(|it| it.status.as_str().into());
+        let delivery = row.delivery.as_ref().map(|it| it.status.as_str().into());
+        vec![
+            Value::text(row.customer_id.as_str()),
+            Value::text(row.status.as_str()),
+            Value::Text(payment),
+            Value::Text(delivery),
+        ]
+    }
+}
+
+fn placed(event: &Ordered, facts: &Facts<'_>) -> CustomerRow {
+    let mut row = CustomerRow {
+        order_id: facts.stream,
+        customer_id: event.customer_id.clone(),
+        status: OrderStatus::Pending,
+        stage: OrderStatus::Pending,
+        lines: event.lines.clone(),
+        shipping_fee: event.shipping_fee,
+        currency: event.currency,
+        total: event.total,
+        rejected: None,
+        cancel: None,
+        payment: None,
+        delivery: None,
+        messages: Vec::new(),
+        timeline: Vec::new(),
+        placed_at: event.placed_at.unwrap_or(event.occurred_at),
+        updated_at: event.occurred_at,
+    };
+    note(&mut row, facts.event_type, event.occurred_at);
+    row
+}
+
+fn order(row: &mut CustomerRow, event: &OrderEvent, at: DateTime<Utc>) {
+    match event {
+        OrderEvent::Ordered(_) | OrderEvent::OrderPending(_) => {}
+        OrderEvent::OrderPaid(_) => reach(row, OrderStatus::Paid),
+        OrderEvent::OrderShipped(event) => {
+            let parcel = parcel(row, at);
+            parcel.carrier = Some(event.carrier.clone());
+            parcel.waybill = Some(event.waybill.clone());
+            reach(row, OrderStatus::Shipped);
+        }
+        OrderEvent::OrderHandedOver(_) => reach(row, OrderStatus::HandedOver),
+        OrderEvent::OrderDelivered(_) => reach(row, OrderStatus::Delivered),
+        OrderEvent::OrderRejected(event) => {
+            row.rejected = Some(refusal(&event.code, &event.reason));
+            row.stage = OrderStatus::Rejected;
+            row.status = OrderStatus::Rejected;
+        }
+        OrderEvent::OrderCancelRequested(event) => {
+            row.cancel = Some(CancelFacts {
+                actor: event.actor.clone(),
+                reason: event.reason.clone(),
+                requested_at: at,
+                refused: None,
+                canceled_at: None,
+            });
+            row.status = OrderStatus::Canceling;
+        }
+        OrderEvent::OrderCancelRefused(event) => {
+            if let Some(cancel) = &mut row.cancel {
+                cancel.refused = Some(refusal(&event.code, &event.reason));
+            }
+            row.status = row.stage;
+        }
+        OrderEvent::OrderCanceled(event) => canceled(row, event, at),
+    }
+}
+
+/// The order has come further. While a cancellation is open its outcome decides what is shown.
+fn reach(row: &mut CustomerRow, stage: OrderStatus) {
+    row.stage = stage;
+    if row.status != OrderStatus::Canceling {
+        row.status = stage;
+    }
+}
+
+/// Nobody may have asked: a carrier that refuses the shipment cancels the order as well.
+fn canceled(row: &mut CustomerRow, event: &OrderCanceled, at: DateTime<Utc>) {
+    let cancel = row.cancel.get_or_insert_with(|| CancelFacts {
+        actor: event.actor.clone(),
+        reason: event.reason.clone(),
+        requested_at: at,
+        refused: None,
+        canceled_at: None,
+    });
+    cancel.canceled_at = Some(at);
+    row.stage = OrderStatus::Canceled;
+    row.status = OrderStatus::Canceled;
+}
+
+fn payment(row: &mut CustomerRow, event: &PaymentEvent, at: DateTime<Utc>) {
+    let facts = row.payment.get_or_insert_with(|| PaymentFacts {
+        status: PaymentStatus::Paid,
+        paid: 0,
+        refunded: 0,
+        provider_ref: None,
+        refund_ref: None,
+        refusal: None,
+        updated_at: at,
+    });
+    facts.updated_at = at;
+    match event {
+        PaymentEvent::Paid(event) => {
+            facts.status = PaymentStatus::Paid;
+            facts.paid += event.amount;
+            facts.provider_ref = Some(event.provider_ref.clone());
+        }
+        PaymentEvent::PaymentDeclined(event) => {
+            facts.status = PaymentStatus::Declined;
+            facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+        PaymentEvent::PayCanceled(event) => {
+            facts.status = PaymentStatus::PayCanceled;
+            facts.refunded += event.amount;
+            facts.refund_ref = Some(event.refund_ref.clone());
+            facts.refusal = None;
+        }
+        PaymentEvent::RefundRefused(event) => {
+            facts.status = PaymentStatus::RefundRefused;
+            facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+    }
+}
+
+fn delivery(row: &mut CustomerRow, event: &DeliveryEvent, at: DateTime<Utc>) {
+    let facts = parcel(row, at);
+    match event {
+        DeliveryEvent::Shipped(event) => {
+            facts.status = DeliveryStatus::Shipped;
+            facts.carrier = Some(event.carrier.clone());
+            facts.waybill = Some(event.waybill.clone());
+            facts.shipped_at = Some(at);
+        }
+        DeliveryEvent::ShipmentRefused(event) => {
+            facts.status = DeliveryStatus::Refused;
+            facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+        DeliveryEvent::DeliveryHeld(_) => facts.status = DeliveryStatus::Held,
+        DeliveryEvent::HoldRefused(event) => {
+            facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+        DeliveryEvent::HandedOver(_) => {
+            facts.status = DeliveryStatus::HandedOver;
+            facts.handed_over_at = Some(at);
+        }
+        DeliveryEvent::Delivered(_) => {
+            facts.status = DeliveryStatus::Delivered;
+            facts.delivered_at = Some(at);
+        }
+        DeliveryEvent::DeliveryCanceled(_) => facts.status = DeliveryStatus::DeliveryCanceled,
+        DeliveryEvent::DeliveryException(event) => {
+            facts.status = DeliveryStatus::Exception;
+            facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+        DeliveryEvent::TrackingLost(_) => facts.status = DeliveryStatus::TrackingLost,
+    }
+}
+
+fn parcel(row: &mut CustomerRow, at: DateTime<Utc>) -> &mut DeliveryFacts {
+    let facts = row.delivery.get_or_insert_with(|| DeliveryFacts {
+        status: DeliveryStatus::Shipped,
+        carrier: None,
+        waybill: None,
+        shipped_at: None,
+        handed_over_at: None,
+        delivered_at: None,
+        refusal: None,
+        updated_at: at,
+    });
+    facts.updated_at = at;
+    facts
+}
+
+fn message(row: &mut CustomerRow, event: &KakaoEvent, id: Uuid, at: DateTime<Utc>) {
+    let (kind, state) = match event {
+        KakaoEvent::MessageRequested(event) => (event.kind, MessageState::Requested),
+        KakaoEvent::SentMessage(event) => (event.kind, MessageState::Sent),
+        KakaoEvent::MessageFailed(event) => (event.kind, MessageState::Failed),
+        KakaoEvent::MessageSuppressed(event) => (event.kind, MessageState::Suppressed),
+    };
+    match row.messages.iter_mut().find(|known| known.message_id == id) {
+        Some(known) => {
+            known.state = state;
+            known.updated_at = at;
+        }
+        None => row.messages.push(MessageFacts {
+            message_id: id,
+            kind,
+            state,
+            updated_at: at,
+        }),
+    }
+    if row.messages.len() > MESSAGES_MAX {
+        row.messages.remove(0);
+    }
+}
+
+fn refusal(code: &str, reason: &str) -> Refusal {
+    Refusal {
+        code: code.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn note(row: &mut CustomerRow, event: &str, at: DateTime<Utc>) {
+    row.updated_at = row.updated_at.max(at);
+    if row.timeline.len() == TIMELINE_MAX {
+        row.timeline.remove(0);
+    }
+    row.timeline.push(TimelineEntry {
+        at,
+        event: event.to_owned(),
+    });
+}
