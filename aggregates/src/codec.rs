@@ -1,6 +1,7 @@
 //! Between events and what the log stores: name, schema version, JSON.
 //!
-//! Writing is always the newest version. Reading takes every version ever written: older ones go through the upcasters first.
+//! Writing is always the newest version. Reading takes every version ever written: older ones go
+//! through the upcasters first.
 
 mod upcast;
 
@@ -22,7 +23,8 @@ const WRITABLE: &str = "an event is made of text, numbers and lists, which JSON 
 /// Saga events have stayed in their first version.
 const SAGA_VERSION: i16 = 1;
 
-/// From each version that was ever written to the one after it. None so far: every event is still in its first version.
+/// From each version that was ever written to the one after it. None so far: every event is still
+/// in its first version.
 const UPCASTERS: &[Upcaster] = &[];
 
 /// An event as the log stores it.

@@ -1,6 +1,7 @@
 //! The shape of every aggregate: decide, evolve, and the fold made of them.
 
-/// A pure state machine. Time and ids arrive inside commands; nothing here reads a clock, makes an id or does I/O.
+/// A pure state machine. Time and ids arrive inside commands; nothing here reads a clock, makes an
+/// id or does I/O.
 pub trait Decider {
     /// What a stream of events folds into; the default is the empty stream.
     type State: Default;
@@ -11,7 +12,8 @@ pub trait Decider {
     /// Why a command is refused.
     type Rejection;
 
-    /// The events a command leads to. A command whose effect is already recorded gives none: every command may run twice.
+    /// The events a command leads to. A command whose effect is already recorded gives none: every
+    /// command may run twice.
     fn decide(
         state: &Self::State,
         command: &Self::Command,
@@ -32,7 +34,8 @@ pub trait Decider {
     }
 }
 
-/// An event that cannot follow the events before it: the history is damaged, or written by something that skipped `decide`.
+/// An event that cannot follow the events before it: the history is damaged, or written by
+/// something that skipped `decide`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{event} cannot follow {state} in the history of this {aggregate}")]
 pub struct IllegalTransition {

@@ -1,7 +1,7 @@
 //! Deliveries: the parcel of one order.
 //!
-//! A carrier's scans are facts, but a parcel that is held or cancelled cannot be recorded as leaving: that is a
-//! [`DeliveryException`], which somebody has to look at.
+//! A carrier's scans are facts, but a parcel that is held or cancelled cannot be recorded as
+//! leaving: that is a [`DeliveryException`], which somebody has to look at.
 
 mod decide;
 mod event;

@@ -129,10 +129,12 @@ fn seed_timestamp<S: serde::Serializer>(
     serializer.collect_str(&at.format("%Y%m%d%H%M%S"))
 }
 
-/// Declares the events of one aggregate: a struct for each, their enum, and what the codec asks of it.
+/// Declares the events of one aggregate: a struct for each, their enum, and what the codec asks of
+/// it.
 ///
-/// The fields under `every` are read from JSON by each struct but not written by it: [`Head`] writes them, in one place for all
-/// events, together with what the seed repeats. (Serde's `flatten` would do the same at several times the price.)
+/// The fields under `every` are read from JSON by each struct but not written by it: [`Head`]
+/// writes them, in one place for all events, together with what the seed repeats. (Serde's
+/// `flatten` would do the same at several times the price.)
 macro_rules! events {
     (
         $(#[$doc:meta])*

@@ -59,7 +59,8 @@ impl TextRule {
         }
     }
 
-    /// The first thing that is wrong with `text`, if anything is: empty or blank, too long, or a control character in it.
+    /// The first thing that is wrong with `text`, if anything is: empty or blank, too long, or a
+    /// control character in it.
     pub fn check(&self, pointer: &str, text: &str) -> Option<FieldError> {
         let name = self.name;
         let chars = text.chars().count();

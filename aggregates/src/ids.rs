@@ -1,20 +1,25 @@
-//! Ids that anybody can derive again from what they stand for, so that a repeat meets the same stream.
+//! Ids that anybody can derive again from what they stand for, so that a repeat meets the same
+//! stream.
 //!
-//! All are UUIDs of version 5 over parts with their lengths in front: `("ab", "c")` and `("a", "bc")` never meet.
+//! All are UUIDs of version 5 over parts with their lengths in front: `("ab", "c")` and `("a",
+//! "bc")` never meet.
 
 use uuid::Uuid;
 
 use crate::kakao::Kind;
 
-/// The name space of all ids derived here. Changing it would cut every repeat off from its first call.
+/// The name space of all ids derived here. Changing it would cut every repeat off from its first
+/// call.
 const BOOK_MARKET: Uuid = Uuid::from_u128(0x6f0b_1a5e_3c1d_5d0e_9d5a_626f_6f6b_6d6b);
 
-/// The order that one caller's idempotency key stands for: the same principal, customer and key give the same order.
+/// The order that one caller's idempotency key stands for: the same principal, customer and key
+/// give the same order.
 pub fn order_id(principal: &str, customer: &str, key: &str) -> Uuid {
     derive(&["order", principal, customer, key])
 }
 
-/// The message of this kind about this order. `occurrence` tells several messages of one kind apart.
+/// The message of this kind about this order. `occurrence` tells several messages of one kind
+/// apart.
 pub fn message_id(order: &str, kind: Kind, occurrence: &str) -> Uuid {
     derive(&["message", order, kind.as_str(), occurrence])
 }

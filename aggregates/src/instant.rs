@@ -18,7 +18,8 @@ pub(crate) fn serialize<S: Serializer>(
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-/// For `#[serde(deserialize_with)]`: borrows the text, and uses the strict parser, which is the fast one.
+/// For `#[serde(deserialize_with)]`: borrows the text, and uses the strict parser, which is the
+/// fast one.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<DateTime<Utc>, D::Error> {

@@ -44,8 +44,9 @@ impl fmt::Display for Money {
     }
 }
 
-/// Three capital letters. [`Currency::from_str`] takes the codes in force only; reading an event takes any three capitals, because
-/// a currency that is withdrawn later must not make old orders unreadable.
+/// Three capital letters. [`Currency::from_str`] takes the codes in force only; reading an event
+/// takes any three capitals, because a currency that is withdrawn later must not make old orders
+/// unreadable.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
 

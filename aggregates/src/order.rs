@@ -107,7 +107,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a customer was told when the order was placed: a function of the first event that could answer.
+/// What a customer was told when the order was placed: a function of the first event that could
+/// answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstAnswer {
     /// Paid.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Ciphertext of something personal. The only form in which a name, a phone number, an address or a payment token is in an event.
+/// Ciphertext of something personal. The only form in which a name, a phone number, an address or a
+/// payment token is in an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
@@ -21,7 +22,8 @@ impl Sealed {
     }
 }
 
-/// Something personal in clear. It cannot be printed or serialised by accident; whoever needs it says [`Personal::expose`].
+/// Something personal in clear. It cannot be printed or serialised by accident; whoever needs it
+/// says [`Personal::expose`].
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Personal(String);

@@ -27,7 +27,8 @@ pub struct Erase {
     pub reason: String,
     /// Who.
     pub actor: String,
-    /// Whether there is a key to delete. A customer who was erased and came back has a new one, and is erased once more.
+    /// Whether there is a key to delete. A customer who was erased and came back has a new one, and
+    /// is erased once more.
     pub key_exists: bool,
     /// When.
     pub at: DateTime<Utc>,
@@ -44,7 +45,8 @@ impl Decider for Subject {
     type Event = SubjectEvent;
     type Rejection = Rejection;
 
-    /// The caller appends first and deletes the key then: a crash between the two leaves a key, and the repeat finds it.
+    /// The caller appends first and deletes the key then: a crash between the two leaves a key, and
+    /// the repeat finds it.
     fn decide(state: &Option<Subject>, erase: &Erase) -> Result<Vec<SubjectEvent>, Rejection> {
         if state.is_some() && !erase.key_exists {
             return Ok(vec![]);

@@ -62,7 +62,8 @@ impl<D> Then<D>
 where
     D: Decider<Event: Debug + PartialEq, Rejection: Debug + PartialEq>,
 {
-    /// It led to exactly these events; they fit the history, and the same command once more leads to nothing.
+    /// It led to exactly these events; they fit the history, and the same command once more leads
+    /// to nothing.
     #[track_caller]
     pub(crate) fn then(self, expected: Vec<D::Event>) {
         let events = self.outcome.expect("the command was refused");

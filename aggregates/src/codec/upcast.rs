@@ -9,7 +9,8 @@ pub struct Upcaster {
     pub event_type: &'static str,
     /// The version it reads; it writes the one after.
     pub from: i16,
-    /// The rewriting. What it cannot make sense of it leaves; reading the newest version then says what is wrong.
+    /// The rewriting. What it cannot make sense of it leaves; reading the newest version then says
+    /// what is wrong.
     pub lift: fn(Value) -> Value,
 }
 

@@ -140,7 +140,8 @@ macro_rules! now {
 }
 
 impl Now<'_> {
-    /// A shipment that turns up after the delivery was called off is a fact that has to be undone again.
+    /// A shipment that turns up after the delivery was called off is a fact that has to be undone
+    /// again.
     fn ship(
         &self,
         state: Option<&Delivery>,
@@ -235,7 +236,8 @@ impl Now<'_> {
         }
     }
 
-    /// A carrier may tell of the arrival before it tells of the departure; the parcel has had both then.
+    /// A carrier may tell of the arrival before it tells of the departure; the parcel has had both
+    /// then.
     fn deliver(&self, delivery: &Delivery) -> Result<Vec<DeliveryEvent>, Rejection> {
         let mut events = self.hand_over(delivery)?;
         if delivery.status != Status::Delivered {

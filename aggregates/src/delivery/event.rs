@@ -49,7 +49,8 @@ events! {
     Delivered v 1 {}
     /// The shipment is off; the parcel stays.
     DeliveryCanceled v 1 {}
-    /// The parcel did what it must not do, such as leaving after a granted hold. People have to look.
+    /// The parcel did what it must not do, such as leaving after a granted hold. People have to
+    /// look.
     DeliveryException v 1 {
         /// A stable word, such as `scan-after-hold`.
         code: String,

@@ -120,7 +120,8 @@ pub(super) fn decide(
             _ => Ok(vec![]),
         },
         (Action::RecordSent { .. }, Some(Progress::Sent { .. })) => Ok(vec![]),
-        // A send that was under way when the message failed or was suppressed is a fact all the same.
+        // A send that was under way when the message failed or was suppressed is a fact all the
+        // same.
         (
             Action::RecordSent {
                 channel,

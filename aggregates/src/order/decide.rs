@@ -47,7 +47,8 @@ impl At<'_> {
         }
     }
 
-    /// Whatever ends an order that nobody was told about comes after an answer, so that a repeat of the order finds one.
+    /// Whatever ends an order that nobody was told about comes after an answer, so that a repeat of
+    /// the order finds one.
     fn pending_if_unanswered(&self) -> Vec<OrderEvent> {
         match self.order.first_answer {
             Some(_) => vec![],
@@ -140,7 +141,8 @@ impl At<'_> {
         }
     }
 
-    /// A carrier may tell of the arrival before it tells of the departure; the order has had both then.
+    /// A carrier may tell of the arrival before it tells of the departure; the order has had both
+    /// then.
     fn deliver(&self) -> Result<Vec<OrderEvent>, Rejection> {
         let delivered = OrderDelivered {
             order_id: self.order.order_id,

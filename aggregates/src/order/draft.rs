@@ -1,5 +1,8 @@
 //! An order as somebody wants it, and what makes it acceptable.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -19,12 +22,13 @@ pub const QTY_MAX: i64 = 100_000;
 pub const PRICE_MAX: i64 = 1_000_000_000_000;
 /// Minor units of one order: below 2^53, so that every JSON reader gets it exactly.
 pub const TOTAL_MAX: i64 = 1_000_000_000_000_000;
-/// Bytes of all book codes and titles of one order. They are repeated when it is paid and when it is cancelled, and each of these
-/// events has to fit into one append together with the saga's.
+/// Bytes of all book codes and titles of one order. They are repeated when it is paid and when it
+/// is cancelled, and each of these events has to fit into one append together with the saga's.
 pub const ORDER_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Entries of an address.
 pub const ADDRESS_ENTRIES_MAX: usize = 20;
-/// Years a customer can have ordered in: what four digits of a time stamp can say, from the first second of Unix time on.
+/// Years a customer can have ordered in: what four digits of a time stamp can say, from the first
+/// second of Unix time on.
 pub const PLACED_AT_YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// Customer ids; the seed's were integers, others use e-mail addresses or UUIDs.
@@ -40,7 +44,8 @@ const PHONE: TextRule = TextRule::line("The phone number", 50);
 const ADDRESS_KEY: TextRule = TextRule::line("The name of an address entry", 50);
 const ADDRESS_VALUE: TextRule = TextRule::lines("An address entry", 500);
 
-/// An order before anybody has looked at it. Amounts are wider than what is accepted, so that a refusal can name them.
+/// An order before anybody has looked at it. Amounts are wider than what is accepted, so that a
+/// refusal can name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderDraft {
     /// Who orders.
@@ -61,8 +66,8 @@ pub struct OrderDraft {
     pub placed_at: Option<DateTime<Utc>>,
     /// Its number in the system that it comes from.
     pub external_id: Option<String>,
-    /// It came in the seed's form `{bookId, qty, customerId}`: pointers say `/qty`, not `/lines/0/qty`, and the price is the shop's
-    /// own, so that it is no part of the command.
+    /// It came in the seed's form `{bookId, qty, customerId}`: pointers say `/qty`, not
+    /// `/lines/0/qty`, and the price is the shop's own, so that it is no part of the command.
     pub short_form: bool,
 }
 
@@ -97,7 +102,8 @@ pub struct Contact {
     pub phone: Personal,
 }
 
-/// Where a parcel goes: the shop's own entries, such as `street` or `country`. It does not show in debug output.
+/// Where a parcel goes: the shop's own entries, such as `street` or `country`. It does not show in
+/// debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(pub BTreeMap<String, String>);
 

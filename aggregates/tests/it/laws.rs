@@ -1,0 +1,150 @@
+//! Laws that hold for every aggregate, whatever commands come in whatever order.
+
+use std::fmt::Debug;
+
+use aggregates::codec::{decode, encode};
+use aggregates::delivery::Delivery;
+use aggregates::kakao::Message;
+use aggregates::order::{Order, OrderEvent, TOTAL_MAX};
+use aggregates::payment::Payment;
+use aggregates::subject::Subject;
+use aggregates::{Decider, Event, category_of};
+use proptest::prelude::*;
+
+use crate::generators::{
+    delivery_commands, drafts, erasures, kakao_commands, order_commands, payment_commands,
+};
+
+/// Lets the commands come one after another. On the way, every decided event must fit and every
+/// repeat must record nothing.
+fn run<D>(commands: &[D::Command], mut each: impl FnMut(&D::State)) -> Vec<D::Event>
+where
+    D: Decider<State: Clone, Event: Clone + Debug + PartialEq, Rejection: Debug + PartialEq>,
+{
+    let mut history = Vec::new();
+    let mut state = D::State::default();
+    for command in commands {
+        let Ok(events) = D::decide(&state, command) else {
+            continue;
+        };
+        state = D::fold(state, &events).expect("a decided event never fails to evolve");
+        assert_eq!(
+            D::decide(&state, command),
+            Ok(vec![]),
+            "a repeated command records nothing"
+        );
+        each(&state);
+        history.extend(events);
+    }
+    history
+}
+
+/// Folding a history in two halves equals folding it at once, wherever it is cut.
+fn folds_in_halves<D>(history: &[D::Event])
+where
+    D: Decider<State: Clone + Debug + PartialEq>,
+{
+    let whole = D::fold(D::State::default(), history).expect("a history");
+    for cut in 0..=history.len() {
+        let half = D::fold(D::State::default(), &history[..cut]).expect("the first half");
+        assert_eq!(
+            D::fold(half, &history[cut..]).expect("the second half"),
+            whole
+        );
+    }
+}
+
+/// What is read is what was written, and it is written the same way again.
+fn survives_the_log<E: Clone + Into<Event>>(history: &[E], category: &str) {
+    for event in history {
+        let event: Event = event.clone().into();
+        assert_eq!(category_of(&event), category);
+        let encoded = encode(&event);
+        let read = decode(encoded.event_type, encoded.schema_version, &encoded.data)
+            .expect("just written");
+        assert_eq!(read, event);
+        assert_eq!(encode(&read).data.get(), encoded.data.get());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn orders_keep_the_laws_and_their_first_answer(commands in order_commands()) {
+        let mut first_answer = None;
+        let history = run::<Order>(&commands, |order| {
+            let answer = order.as_ref().and_then(|order| order.first_answer.clone());
+            assert!(first_answer.is_none() || answer == first_answer, "the first answer changed");
+            first_answer = answer;
+        });
+        folds_in_halves::<Order>(&history);
+        survives_the_log(&history, "order");
+    }
+
+    #[test]
+    fn payments_keep_the_laws_and_never_give_back_more_than_they_took(commands in payment_commands()) {
+        let history = run::<Payment>(&commands, |payment| {
+            let Some(payment) = payment else { return };
+            assert!(payment.refunded() <= payment.charged(), "more went back than was charged");
+            let kept = payment.charges.iter().filter(|charge| charge.refund_ref.is_none());
+            assert!(kept.count() <= 1, "two charges are kept");
+        });
+        folds_in_halves::<Payment>(&history);
+        survives_the_log(&history, "payment");
+    }
+
+    #[test]
+    fn deliveries_keep_the_laws(commands in delivery_commands()) {
+        let history = run::<Delivery>(&commands, |_| {});
+        folds_in_halves::<Delivery>(&history);
+        survives_the_log(&history, "delivery");
+    }
+
+    #[test]
+    fn messages_keep_the_laws(commands in kakao_commands()) {
+        let history = run::<Message>(&commands, |_| {});
+        folds_in_halves::<Message>(&history);
+        survives_the_log(&history, "kakao");
+    }
+
+    #[test]
+    fn erasures_keep_the_laws(commands in erasures()) {
+        let history = run::<Subject>(&commands, |_| {});
+        folds_in_halves::<Subject>(&history);
+        survives_the_log(&history, "subject");
+    }
+
+    #[test]
+    fn an_accepted_order_is_worth_what_its_lines_and_postage_are(draft in drafts()) {
+        if let Ok(order) = draft.check() {
+            let lines: i64 = order.lines.iter().map(|line| i64::from(line.qty) * line.unit_price).sum();
+            prop_assert_eq!(order.total.amount, lines + order.shipping_fee);
+            prop_assert!((1..=TOTAL_MAX).contains(&order.total.amount));
+        }
+    }
+
+    #[test]
+    fn a_refused_order_says_why_for_each_field_once(draft in drafts()) {
+        if let Err(errors) = draft.check() {
+            prop_assert!(!errors.is_empty());
+            let sentences = errors.iter().all(|error| error.pointer.starts_with('/') && error.detail.ends_with('.'));
+            prop_assert!(sentences, "{:?}", errors);
+        }
+    }
+}
+
+#[test]
+fn the_generators_reach_the_end_of_an_orders_life() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..500 {
+        let commands = order_commands()
+            .new_tree(&mut runner)
+            .expect("commands")
+            .current();
+        seen.extend(run::<Order>(&commands, |_| {}).iter().map(OrderEvent::name));
+    }
+    assert_eq!(seen.len(), OrderEvent::TYPES.len(), "{seen:?}");
+}
