@@ -2,13 +2,30 @@
 //!
 //! * [`definition`] says what a saga is: steps, participants, what goes into the log beside its own events.
 //! * [`plan`] decides (pure): state and time to what to begin, what to write down, and when to look again.
-//! * `engine` does what the plan says and appends the outcome. Recovery is the same path: read, fold, plan.
-//! * `sweeper` wakes what is due and nobody is looking after.
+//! * [`engine`] does what the plan says and appends the outcome. Recovery is the same path: read, fold, plan.
+//! * [`sweeper`] wakes what is due and nobody is looking after.
 //!
 //! The log decides; everything in memory is a hint. Two engines may work on one saga at any time: appends to its stream carry
 //! the version they were decided on, and whoever loses reads again.
 
+mod attempt;
+pub mod clock;
 pub mod definition;
+mod desk;
+mod draft;
+pub mod engine;
 pub mod history;
+pub mod index;
+mod meter;
+pub mod observer;
 pub mod plan;
+mod registry;
 pub mod step;
+pub mod sweeper;
+mod task;
+mod timers;
+pub mod verbs;
+pub mod view;
+mod writer;
+
+pub use draft::{RECORD_FAILED, SYSTEM, key};

@@ -1,0 +1,170 @@
+//! One attempt at a step: asks, executes or voids within its time, and never takes silence for a failure.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aggregates::saga::AttemptResult;
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::clock::Clock;
+use super::definition::{Call, Outcome, Probe, Saga};
+use super::meter;
+use super::observer::{Observer, Point};
+use super::plan::Mode;
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Finding {
+    Done(Value),
+    Refused {
+        code: String,
+        reason: String,
+    },
+    Open {
+        result: AttemptResult,
+        reason: String,
+    },
+    NotYet,
+}
+
+/// An attempt that ended. The id is that of the event it becomes, so that a reader of the log can tell whether it did.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) step: &'static str,
+    pub(super) attempt: u32,
+    pub(super) finding: Finding,
+    pub(super) event_id: Uuid,
+}
+
+/// What is to be done about a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work {
+    Attempt(Mode),
+    Look,
+}
+
+/// A piece of work under way; holds its permit to the end.
+pub(super) struct Job {
+    pub(super) saga: Arc<dyn Saga>,
+    pub(super) call: Call,
+    pub(super) work: Work,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Job {
+    pub(super) async fn run(self) -> Ended {
+        let since = Instant::now();
+        let _in_flight = meter::InFlight::new(self.saga.name(), self.call.step);
+        let finding = self.within_time().await;
+        meter::attempt(self.saga.name(), self.call.step, &finding, since.elapsed());
+        drop(self.permit);
+        Ended {
+            step: self.call.step,
+            attempt: self.call.attempt,
+            finding,
+            event_id: Uuid::now_v7(),
+        }
+    }
+
+    /// A call that is cut off, or whose participant panics, may have had its effect.
+    async fn within_time(&self) -> Finding {
+        if self.late() {
+            return too_late();
+        }
+        let call = AssertUnwindSafe(self.find()).catch_unwind();
+        tokio::select! {
+            biased;
+            finding = call => finding.unwrap_or_else(|_| {
+                meter::panic(self.saga.name());
+                unknown("the participant's adapter panicked".to_owned())
+            }),
+            () = self.clock.sleep_until(self.call.deadline) => match self.work {
+                Work::Look => Finding::NotYet,
+                Work::Attempt(_) => unknown("no answer in time".to_owned()),
+            },
+        }
+    }
+
+    async fn find(&self) -> Finding {
+        match self.work {
+            Work::Look => match self.saga.probe(&self.call).await {
+                Probe::Done(output) => Finding::Done(output),
+                Probe::Refused { code, reason } => Finding::Refused { code, reason },
+                Probe::NotFound | Probe::Unknown { .. } => Finding::NotYet,
+            },
+            Work::Attempt(Mode::Execute) => self.execute().await,
+            Work::Attempt(Mode::ProbeThenExecute) => match self.saga.probe(&self.call).await {
+                Probe::NotFound if self.late() => too_late(),
+                Probe::NotFound => self.execute().await,
+                answer => found(answer),
+            },
+            Work::Attempt(Mode::Probe(code)) => match (self.saga.probe(&self.call).await, code) {
+                (Probe::NotFound, Some(code)) => Finding::Refused {
+                    code: code.to_owned(),
+                    reason: "the participant does not know it, and it can no longer be sent"
+                        .to_owned(),
+                },
+                (answer, _) => found(answer),
+            },
+            Work::Attempt(Mode::Void) => found(self.saga.void(&self.call).await),
+        }
+    }
+
+    async fn execute(&self) -> Finding {
+        let (step, attempt) = (self.call.step, self.call.attempt);
+        self.observe(Point::Executing { step, attempt }).await;
+        let outcome = self.saga.execute(&self.call).await;
+        self.observe(Point::Executed { step, attempt }).await;
+        match outcome {
+            Outcome::Done(output) => Finding::Done(output),
+            Outcome::Refused { code, reason } => Finding::Refused { code, reason },
+            Outcome::Unknown { reason } => unknown(reason),
+            Outcome::NotSent { reason } => Finding::Open {
+                result: AttemptResult::NotSent,
+                reason,
+            },
+        }
+    }
+
+    async fn observe(&self, point: Point) {
+        if let Some(observer) = &self.observer {
+            observer.reached(self.call.saga_id, point).await;
+        }
+    }
+
+    fn late(&self) -> bool {
+        self.clock.now() >= self.call.deadline
+    }
+}
+
+fn found(answer: Probe) -> Finding {
+    match answer {
+        Probe::Done(output) => Finding::Done(output),
+        Probe::Refused { code, reason } => Finding::Refused { code, reason },
+        Probe::NotFound => Finding::Open {
+            result: AttemptResult::NotFound,
+            reason: "the participant does not know it yet".to_owned(),
+        },
+        Probe::Unknown { reason } => unknown(reason),
+    }
+}
+
+fn unknown(reason: String) -> Finding {
+    Finding::Open {
+        result: AttemptResult::Unknown,
+        reason,
+    }
+}
+
+fn too_late() -> Finding {
+    Finding::Open {
+        result: AttemptResult::NotSent,
+        reason: "its time was over before it was sent".to_owned(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Which sagas are due: the question the sweeper asks. A view of the log answers it at once; where there is none, the log is folded.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use eventstore::{EventStore, Position, ReadError};
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::view::{LoadError, SAGA, Snapshot};
+
+/// Positions examined in one go while the log is folded.
+const PAGE: usize = 1_000;
+
+/// A saga somebody has to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// Which.
+    pub id: Uuid,
+}
+
+/// The index could not answer; the sweeper asks again later.
+#[derive(Debug, thiserror::Error)]
+#[error("listing due sagas")]
+pub struct IndexError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Knows which sagas are due. May be behind: a saga that is not due any more is looked at in vain, one that is missing is listed
+/// later.
+pub trait SagaIndex: Send + Sync + 'static {
+    /// Sagas due before that time, oldest first.
+    fn due<'a>(
+        &'a self,
+        before: DateTime<Utc>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Due>, IndexError>>;
+}
+
+/// Folds the log from a position on. Holds a few dozen bytes for every saga that is not at rest.
+pub struct LogIndex {
+    store: EventStore,
+    folded: tokio::sync::Mutex<Folded>,
+}
+
+struct Folded {
+    position: Position,
+    due: BTreeSet<Due>,
+    by_id: HashMap<Uuid, Due>,
+}
+
+impl Folded {
+    fn set(&mut self, id: Uuid, at: Option<DateTime<Utc>>) {
+        if let Some(before) = self.by_id.remove(&id) {
+            self.due.remove(&before);
+        }
+        if let Some(at) = at {
+            self.by_id.insert(id, Due { at, id });
+            self.due.insert(Due { at, id });
+        }
+    }
+}
+
+impl LogIndex {
+    /// Knows all sagas that have an event after that position.
+    pub fn new(store: EventStore, after: Position) -> Self {
+        let folded = Folded {
+            position: after,
+            due: BTreeSet::new(),
+            by_id: HashMap::new(),
+        };
+        Self {
+            store,
+            folded: tokio::sync::Mutex::new(folded),
+        }
+    }
+
+    async fn catch_up(&self, folded: &mut Folded) -> Result<(), ReadError> {
+        let head = self.store.head().await?;
+        while folded.position < head {
+            let page = self
+                .store
+                .read_all(folded.position, PAGE, Some(&SAGA))
+                .await?;
+            let touched: BTreeSet<Uuid> = page.events.iter().map(|event| event.stream.id).collect();
+            for id in touched {
+                match Snapshot::load(&self.store, id).await {
+                    Ok((view, _)) => folded.set(id, view.state.due_at()),
+                    // Not for this build: a newer node looks after it.
+                    Err(LoadError::LeftAlone(_)) => folded.set(id, None),
+                    Err(LoadError::Read(error)) => return Err(error),
+                }
+            }
+            folded.position = page.next;
+        }
+        Ok(())
+    }
+}
+
+impl SagaIndex for LogIndex {
+    fn due<'a>(
+        &'a self,
+        before: DateTime<Utc>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Due>, IndexError>> {
+        Box::pin(async move {
+            let mut folded = self.folded.lock().await;
+            self.catch_up(&mut folded)
+                .await
+                .map_err(|error| IndexError(Box::new(error)))?;
+            let due = folded.due.iter().take_while(|due| due.at <= before);
+            Ok(due.take(limit).copied().collect())
+        })
+    }
+}

@@ -1,0 +1,326 @@
+//! The task of one live saga: plans, begins, waits, writes down.
+
+use std::sync::Arc;
+
+use aggregates::saga::{Phase, SagaStarted};
+use chrono::{DateTime, Utc};
+use eventstore::StreamAppend;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use super::attempt::{Ended, Job, Work};
+use super::definition::{Call, Saga};
+use super::desk::Desk;
+use super::draft::{Start, key};
+use super::engine::{Inner, StartError};
+use super::meter;
+use super::observer::Point;
+use super::plan::span;
+use super::registry::{Inbox, Slot};
+use super::step::{Kind, StepSpec};
+use super::view::{LeftAlone, Snapshot};
+use super::writer::{Writer, Written, load};
+
+/// How a task begins.
+pub(super) enum Opening {
+    /// The saga does not exist yet; the answer says whether it does now.
+    New(Box<New>),
+    /// The log knows it.
+    Found,
+}
+
+/// A saga to be started.
+pub(super) struct New {
+    pub(super) saga: Arc<dyn Saga>,
+    pub(super) started: SagaStarted,
+    pub(super) domain: Vec<StreamAppend>,
+    pub(super) answer: oneshot::Sender<Result<(), StartError>>,
+}
+
+pub(super) struct Task {
+    inner: Arc<Inner>,
+    saga: Arc<dyn Saga>,
+    inbox: Arc<Inbox>,
+    publish: watch::Sender<Arc<Snapshot>>,
+    writer: Writer,
+    desk: Desk,
+    jobs: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// Steps somebody says are worth a look.
+    hinted: Vec<String>,
+}
+
+impl Task {
+    /// Works on a saga until it has nothing to do for a while; then a timer takes its place.
+    pub(super) async fn run(inner: Arc<Inner>, id: Uuid, slot: Slot, opening: Opening) {
+        let opened = match opening {
+            Opening::New(new) => Self::open(Arc::clone(&inner), id, slot, *new).await,
+            Opening::Found => Self::find(Arc::clone(&inner), id, slot).await,
+        };
+        let Some((mut task, written)) = opened else {
+            inner.registry.remove(id);
+            return;
+        };
+        if let Err(left) = task.work(written).await {
+            leave_alone(id, &left);
+            inner.registry.remove(id);
+        }
+    }
+
+    fn new(inner: Arc<Inner>, saga: Arc<dyn Saga>, view: Snapshot, slot: Slot) -> Self {
+        Self {
+            writer: Writer::new(Arc::clone(&inner), Arc::clone(&saga), view),
+            desk: Desk::new(Arc::clone(&inner), Arc::clone(&saga)),
+            inner,
+            saga,
+            inbox: slot.inbox,
+            publish: slot.publish,
+            jobs: FuturesUnordered::new(),
+            hinted: Vec::new(),
+        }
+    }
+
+    async fn open(
+        inner: Arc<Inner>,
+        id: Uuid,
+        slot: Slot,
+        new: New,
+    ) -> Option<(Self, Option<Written>)> {
+        let mut task = Self::new(inner, new.saga, Snapshot::empty(id), slot);
+        let desk = &mut task.desk;
+        let opened = task
+            .writer
+            .open(new.started, new.domain, &mut |step| desk.admit(step))
+            .await;
+        let (written, answer) = match opened {
+            Ok(written) => (Some(written), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        if written.is_some() {
+            task.show();
+        }
+        // Whoever asked may have gone; the saga goes on without them.
+        drop(new.answer.send(answer));
+        written.map(|written| (task, Some(written)))
+    }
+
+    async fn find(inner: Arc<Inner>, id: Uuid, slot: Slot) -> Option<(Self, Option<Written>)> {
+        let loaded = match load(&inner.store, id).await {
+            Ok((view, _)) => inner
+                .saga(&view.state.saga, view.state.version)
+                .map(|saga| (saga, view)),
+            Err(left) => Err(left),
+        };
+        match loaded {
+            Ok((saga, view)) => {
+                let task = Self::new(inner, saga, view, slot);
+                task.show();
+                Some((task, None))
+            }
+            Err(left) => {
+                leave_alone(id, &left);
+                None
+            }
+        }
+    }
+
+    async fn work(&mut self, mut written: Option<Written>) -> Result<(), LeftAlone> {
+        let mut ended = None;
+        loop {
+            let now = match written.take() {
+                Some(written) => written,
+                None => self.write(ended.take()).await?,
+            };
+            self.show();
+            self.launch(now.starts);
+            self.look(&now.plan.look);
+            self.desk.release();
+            let until = now
+                .plan
+                .wake_at
+                .into_iter()
+                .chain(self.desk.paused_until())
+                .min();
+            if self.may_end(until) && self.inner.registry.leave(self.writer.view.id, &self.inbox) {
+                if let Some(until) = until {
+                    self.inner.timers.arm(self.writer.view.id, until);
+                }
+                return Ok(());
+            }
+            ended = self.wait(until).await?;
+        }
+    }
+
+    async fn write(&mut self, ended: Option<Ended>) -> Result<Written, LeftAlone> {
+        self.desk.clear();
+        let desk = &mut self.desk;
+        self.writer.write(ended, &mut |step| desk.admit(step)).await
+    }
+
+    /// Until something ended, somebody rang, a permit came free, or it is time.
+    async fn wait(&mut self, until: Option<DateTime<Utc>>) -> Result<Option<Ended>, LeftAlone> {
+        if self.jobs.is_empty() && !self.desk.is_starved() {
+            self.observe(Point::Waiting { until }).await;
+        }
+        let stopping = self.inner.stopping.is_cancelled();
+        let clock = Arc::clone(&self.inner.clock);
+        tokio::select! {
+            biased;
+            Some(ended) = self.jobs.next(), if !self.jobs.is_empty() => {
+                self.desk.ended(ended.step);
+                return Ok(Some(ended));
+            }
+            () = self.inbox.rung() => {}
+            (step, permit) = self.desk.permit() => {
+                self.desk.hold(step, permit);
+                return Ok(None);
+            }
+            () = sleep(clock.as_ref(), until) => return Ok(None),
+            () = self.inner.stopping.cancelled(), if !stopping => return Ok(None),
+        }
+        let news = self.inbox.take();
+        self.hinted.extend(news.look);
+        if news.reload {
+            self.writer.reload().await?;
+        }
+        Ok(None)
+    }
+
+    /// Makes the attempts that the log says are this engine's.
+    fn launch(&mut self, starts: Vec<Start>) {
+        for start in starts {
+            let begin = start.begin;
+            if self.owns(&start) {
+                self.call(
+                    begin.step,
+                    begin.attempt,
+                    start.key,
+                    start.send_by,
+                    Work::Attempt(begin.mode),
+                );
+            }
+        }
+    }
+
+    fn owns(&self, start: &Start) -> bool {
+        let step = self.writer.view.state.step(start.begin.step);
+        step.is_some_and(|step| step.is_running() && step.attempt == start.begin.attempt)
+    }
+
+    /// Looks at steps that only wait: those that are due, and those somebody hinted at, in whatever phase the saga is.
+    fn look(&mut self, due: &[&'static str]) {
+        let saga = Arc::clone(&self.saga);
+        let hinted = std::mem::take(&mut self.hinted);
+        let waiting = saga
+            .definition()
+            .forward
+            .iter()
+            .filter(|spec| spec.kind == Kind::Await);
+        for spec in waiting {
+            let hint = hinted.iter().any(|step| step == spec.name);
+            if !(due.contains(&spec.name) || hint && self.may_look(spec)) {
+                continue;
+            }
+            if self.desk.admit(spec.name) {
+                self.look_at(spec);
+            } else if hint && !self.inner.stopping.is_cancelled() {
+                self.hinted.push(spec.name.to_owned());
+            }
+        }
+    }
+
+    fn may_look(&self, spec: &StepSpec) -> bool {
+        let state = &self.writer.view.state;
+        let settled = state
+            .step(spec.name)
+            .is_some_and(aggregates::saga::Step::is_settled);
+        !settled && state.phase != Phase::Completed
+    }
+
+    fn look_at(&mut self, spec: &StepSpec) {
+        let step = self.writer.view.state.step(spec.name);
+        let (attempt, round) = step.map_or((1, 0), |step| (step.polls + 1, step.round));
+        let key = key(self.writer.view.id, spec.name, round);
+        let deadline = self.inner.clock.now() + span(spec.time_limit);
+        self.call(spec.name, attempt, key, deadline, Work::Look);
+    }
+
+    fn call(
+        &mut self,
+        step: &'static str,
+        attempt: u32,
+        key: String,
+        deadline: DateTime<Utc>,
+        work: Work,
+    ) {
+        let call = Call {
+            saga_id: self.writer.view.id,
+            step,
+            attempt,
+            key,
+            deadline,
+            state: Arc::clone(&self.writer.view.state),
+            history: Arc::clone(&self.writer.view.history),
+        };
+        let Some(permit) = self.desk.begin(step) else {
+            return;
+        };
+        let job = Job {
+            saga: Arc::clone(&self.saga),
+            call,
+            work,
+            clock: Arc::clone(&self.inner.clock),
+            observer: self.inner.observer.clone(),
+            permit,
+        };
+        self.jobs.push(Box::pin(job.run()));
+    }
+
+    fn may_end(&self, until: Option<DateTime<Utc>>) -> bool {
+        if !self.jobs.is_empty() {
+            return false;
+        }
+        if self.inner.stopping.is_cancelled() {
+            return true;
+        }
+        let soon = until.is_some_and(|until| until <= self.inner.clock.now() + self.inner.linger);
+        !soon
+            && !self.desk.is_starved()
+            && self.hinted.is_empty()
+            && self.publish.receiver_count() <= 1
+    }
+
+    fn show(&self) {
+        let now = &self.writer.view;
+        self.publish.send_if_modified(|shown| {
+            let news = shown.version != now.version || shown.position != now.position;
+            if news {
+                *shown = Arc::new(now.clone());
+            }
+            news
+        });
+    }
+
+    async fn observe(&mut self, point: Point) {
+        if let Some(observer) = &self.inner.observer {
+            observer.reached(self.writer.view.id, point).await;
+        }
+    }
+}
+
+async fn sleep(clock: &dyn super::clock::Clock, until: Option<DateTime<Utc>>) {
+    match until {
+        Some(until) => clock.sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn leave_alone(id: Uuid, left: &LeftAlone) {
+    if *left == LeftAlone::NotFound {
+        return;
+    }
+    meter::left_alone();
+    tracing::warn!(saga = %id, why = %left, "left alone: not for this build");
+}
