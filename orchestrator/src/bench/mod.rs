@@ -7,11 +7,13 @@ mod announcements;
 mod append;
 mod closed_loop;
 mod figures;
+mod fill;
 mod http;
 mod memory;
 mod orders;
 mod payload;
 mod raw;
+mod replay;
 mod report;
 mod scratch;
 mod server;
@@ -31,6 +33,8 @@ pub enum Command {
     Append(append::AppendArgs),
     /// Whole orders over HTTP until the customer's message, against raw single-row inserts.
     Orders(orders::OrdersArgs),
+    /// The customer view rebuilt from the log, against reading the same events raw.
+    Replay(replay::ReplayArgs),
 }
 
 impl Command {
@@ -39,6 +43,7 @@ impl Command {
         match self {
             Self::Append(args) => append::run(database, &args, json).await,
             Self::Orders(args) => orders::run(database, &args, json).await,
+            Self::Replay(args) => replay::run(database, &args, json).await,
         }
     }
 }

@@ -104,7 +104,7 @@ impl Report {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(presets::NOTHING)
             .set_header([self.bench, "figure", "baseline", "unit"]);
         let mut row = |name: &str, figure: String, baseline: String, unit: &str| {
             table.add_row([name, &figure, &baseline, unit]);
