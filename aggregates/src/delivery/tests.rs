@@ -263,3 +263,46 @@ fn a_history_in_which_a_held_parcel_leaves_is_damaged() {
         ("DeliveryHeld", "HandedOver")
     );
 }
+
+#[test]
+fn each_event_follows_exactly_what_it_may() {
+    let lost = || event!(TrackingLost {});
+    let stages = [
+        ("nothing", vec![], "SR....C.."),
+        ("refused", vec![refused()], "S.....C.."),
+        ("shipped", vec![shipped("1")], "..hrH.CEL"),
+        ("shipped, lost", vec![shipped("1"), lost()], "..hrH.CE."),
+        ("held", vec![shipped("1"), held()], "......CE."),
+        (
+            "handed over",
+            vec![shipped("1"), handed_over()],
+            "...r.D.EL",
+        ),
+        (
+            "delivered",
+            vec![shipped("1"), handed_over(), delivered()],
+            "...r...E.",
+        ),
+        ("canceled", vec![shipped("1"), canceled()], "S......E."),
+    ];
+    let events = [
+        ('S', shipped("2")),
+        ('R', refused()),
+        ('h', held()),
+        ('r', hold_refused("left")),
+        ('H', handed_over()),
+        ('D', delivered()),
+        ('C', canceled()),
+        ('E', exception()),
+        ('L', lost()),
+    ];
+    for (stage, history, expected) in stages {
+        let state = given(history).state();
+        let fits = |event: &DeliveryEvent| Delivery::evolve(state.clone(), event).is_ok();
+        let found: String = events
+            .iter()
+            .map(|(letter, event)| if fits(event) { *letter } else { '.' })
+            .collect();
+        assert_eq!(found, expected, "{stage}");
+    }
+}
