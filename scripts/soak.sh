@@ -31,15 +31,18 @@ chaos() {
         2>>"$log" | tee -a "$log" | grep -E '^(figure: |test result: )'
 }
 
+measure() {
+    printf 'bench %s\n' "$*" >>"$log"
+    DATABASE_URL=$url "${CARGO_TARGET_DIR:-target}/release/bookmarket" bench "$@" --pairs "$PAIRS" --output json 2>>"$log"
+}
+
 bench() {
-    local url what
+    local url
     cargo build --release --locked --bin bookmarket 2>>"$log"
     url=$(start_postgres)
-    for what in append orders replay; do
-        printf 'bench %s\n' "$what" >>"$log"
-        DATABASE_URL=$url "${CARGO_TARGET_DIR:-target}/release/bookmarket" bench "$what" --pairs "$PAIRS" --length "$LENGTH" \
-            --output json 2>>"$log"
-    done
+    measure append --length "$LENGTH"
+    measure orders --length "$LENGTH"
+    measure replay
 }
 
 mkdir -p target
