@@ -1,0 +1,58 @@
+//! scripts/postgres.sh: a private server, and nobody else's.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::source::root;
+
+fn postgres(verb: &str, dir: &Path, rest: &[&str]) -> Output {
+    Command::new(root().join("scripts/postgres.sh"))
+        .arg(verb)
+        .arg(dir)
+        .args(rest)
+        .output()
+        .expect("the script starts")
+}
+
+fn url(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .last()
+        .expect("a URL")
+        .to_owned()
+}
+
+#[test]
+fn a_directory_that_was_not_made_by_the_script_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir(dir.path().join("data")).expect("a data directory");
+    fs::write(dir.path().join("data/PG_VERSION"), "15\n").expect("a version");
+    for verb in ["start", "stop"] {
+        let output = postgres(verb, dir.path(), &[]);
+        assert!(!output.status.success(), "{verb}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("not made here"),
+            "{verb}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_was_stopped_at_once_comes_back_on_its_port() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = dir.path().join("server");
+    let first = url(&postgres("start", &server, &[]));
+    let again = url(&postgres("start", &server, &[]));
+    assert!(postgres("stop", &server, &["immediate"]).status.success());
+    let restarted = url(&postgres("start", &server, &[]));
+    let stopped = postgres("stop", &server, &["fast"]);
+    assert!(stopped.status.success());
+    assert_eq!(first, again);
+    assert_eq!(first, restarted);
+}
