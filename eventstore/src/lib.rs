@@ -21,6 +21,7 @@ mod store;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod vault;
 
 pub use error::{AppendError, OpenError, ReadError};
 pub use event::{Appended, Expected, LogPage, NewEvent, RecordedEvent, StreamAppend};
@@ -36,3 +37,4 @@ pub use scan::Scan;
 pub use stats::StoreStats;
 pub use store::{EventStore, PAGE_MAX, RELATED_MAX};
 pub use stream::{CATEGORY_MAX_BYTES, Category, InvalidName, StreamId};
+pub use vault::{MasterKeyFile, Vault, VaultError};

@@ -1,13 +1,15 @@
 //! Keys per data subject.
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::Postgres;
 use crate::error::ReadError;
 use crate::keys::SubjectKey;
 
 const GET: &str = "SELECT key_id, wrapped FROM subject_keys WHERE subject = $1";
-const CREATE: &str = "INSERT INTO subject_keys (subject, key_id, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const CREATE: &str = "INSERT INTO subject_keys (subject, key_id, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING \
+     RETURNING key_id";
 const DELETE: &str = "DELETE FROM subject_keys WHERE subject = $1 RETURNING key_id";
 
 impl Postgres {
@@ -21,9 +23,10 @@ impl Postgres {
         subject: &str,
         candidate: SubjectKey,
     ) -> Result<SubjectKey, ReadError> {
-        self.reads
-            .query(CREATE, &[&subject, &candidate.id, &candidate.wrapped])
-            .await?;
+        let values: [&(dyn ToSql + Sync); 3] = [&subject, &candidate.id, &candidate.wrapped];
+        if !self.reads.query(CREATE, &values).await?.is_empty() {
+            return Ok(candidate);
+        }
         let deleted = || ReadError::Unavailable("the key was deleted as it was made".to_owned());
         self.get_key(subject).await?.ok_or_else(deleted)
     }

@@ -2,3 +2,4 @@
 
 mod append;
 mod support;
+mod vault;

@@ -1,0 +1,133 @@
+//! Sealing and erasing.
+
+use eventstore::testing::{TestLog, each_backend};
+use eventstore::{MasterKeyFile, Vault, VaultError};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sealed_is_unsealed_until_its_subject_is_erased() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let store = log.open().await;
+        let vault = Vault::open(&store, &file).await.expect("opened");
+        let sealed = vault
+            .seal("customer-1", "1 Main Street")
+            .await
+            .expect("sealed");
+        assert!(!sealed.contains("Main"));
+        assert_eq!(
+            vault
+                .unseal("customer-1", &sealed)
+                .await
+                .expect("unsealed")
+                .as_deref(),
+            Some("1 Main Street")
+        );
+        assert!(
+            matches!(vault.unseal("customer-2", &sealed).await, Ok(None)),
+            "no key, as if erased"
+        );
+        vault.seal("customer-2", "x").await.expect("sealed");
+
+        let other = Vault::open(&store, &file).await.expect("opened again");
+        assert_eq!(
+            other
+                .unseal("customer-1", &sealed)
+                .await
+                .expect("unsealed")
+                .as_deref(),
+            Some("1 Main Street")
+        );
+
+        assert!(vault.erase("customer-1").await.expect("erased"));
+        assert!(
+            !vault
+                .erase("customer-1")
+                .await
+                .expect("nothing left to erase")
+        );
+        assert_eq!(
+            vault.unseal("customer-1", &sealed).await.expect("erased"),
+            None
+        );
+        let again = vault
+            .seal("customer-1", "2 Main Street")
+            .await
+            .expect("sealed under a new key");
+        assert_eq!(
+            vault
+                .unseal("customer-1", &again)
+                .await
+                .expect("unsealed")
+                .as_deref(),
+            Some("2 Main Street")
+        );
+        assert_eq!(
+            vault
+                .unseal("customer-1", &sealed)
+                .await
+                .expect("still erased"),
+            None
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_text_and_a_wrong_master_key_are_refused() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let store = log.open().await;
+        let vault = Vault::open(&store, &file).await.expect("opened");
+        let sealed = vault
+            .seal("customer-1", "1 Main Street")
+            .await
+            .expect("sealed");
+        let last = if sealed.ends_with('A') { 'E' } else { 'A' };
+        let changed = format!("{}{last}", &sealed[..sealed.len() - 1]);
+        assert!(matches!(
+            vault.unseal("customer-1", &changed).await,
+            Err(VaultError::Tampered | VaultError::Malformed)
+        ));
+        assert!(matches!(
+            vault.unseal("customer-1", "1 Main Street").await,
+            Err(VaultError::Malformed)
+        ));
+        assert!(matches!(
+            vault.seal("", "x").await,
+            Err(VaultError::Subject)
+        ));
+
+        let another = MasterKeyFile::CreateIfMissing(dir.path().join("another.key"));
+        assert!(matches!(
+            Vault::open(&store, &another).await,
+            Err(VaultError::WrongMasterKey)
+        ));
+        let missing = MasterKeyFile::Existing(dir.path().join("missing.key"));
+        assert!(matches!(
+            Vault::open(&store, &missing).await,
+            Err(VaultError::MasterKeyFile { .. })
+        ));
+    })
+    .await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_key_that_is_made_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("keys").join("master.key");
+    let log = TestLog::sqlite();
+    let store = log.open().await;
+    Vault::open(&store, &MasterKeyFile::CreateIfMissing(path.clone()))
+        .await
+        .expect("opened");
+    let mode = std::fs::metadata(&path).expect("made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let files = std::fs::read_dir(dir.path().join("keys"))
+        .expect("listed")
+        .count();
+    assert_eq!(files, 1, "no draft is left behind");
+}
