@@ -5,10 +5,13 @@
 
 mod upcast;
 
-use serde_json::value::RawValue;
+use std::ops::Range;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::delivery::DeliveryEvent;
-use crate::event::Event;
+use crate::event::{Event, Head};
 use crate::kakao::KakaoEvent;
 use crate::order::OrderEvent;
 use crate::payment::PaymentEvent;
@@ -85,26 +88,11 @@ pub fn types() -> impl Iterator<Item = (&'static str, i16)> {
 /// Writes an event in its newest version.
 pub fn encode(event: &Event) -> Encoded {
     let (schema_version, data) = match event {
-        Event::Order(event) => (
-            event.schema_version(),
-            splice(&event.head(), |json| event.write_body(json)),
-        ),
-        Event::Payment(event) => (
-            event.schema_version(),
-            splice(&event.head(), |json| event.write_body(json)),
-        ),
-        Event::Delivery(event) => (
-            event.schema_version(),
-            splice(&event.head(), |json| event.write_body(json)),
-        ),
-        Event::Kakao(event) => (
-            event.schema_version(),
-            splice(&event.head(), |json| event.write_body(json)),
-        ),
-        Event::Subject(event) => (
-            event.schema_version(),
-            splice(&event.head(), |json| event.write_body(json)),
-        ),
+        Event::Order(event) => event.encode(),
+        Event::Payment(event) => event.encode(),
+        Event::Delivery(event) => event.encode(),
+        Event::Kakao(event) => event.encode(),
+        Event::Subject(event) => event.encode(),
         Event::Saga(event) => (SAGA_VERSION, saga::encode(event).expect(WRITABLE)),
     };
     Encoded {
@@ -115,14 +103,11 @@ pub fn encode(event: &Event) -> Encoded {
 }
 
 /// One JSON object of the head's fields and the body's.
-fn splice(
-    head: &crate::event::Head<'_>,
-    body: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
-) -> Box<RawValue> {
+pub(crate) fn splice(head: &Head<'_>, body: &impl Serialize) -> Box<RawValue> {
     let mut json = Vec::with_capacity(512);
     serde_json::to_writer(&mut json, head).expect(WRITABLE);
     let seam = json.len() - 1;
-    body(&mut json).expect(WRITABLE);
+    serde_json::to_writer(&mut json, body).expect(WRITABLE);
     if json[seam + 1..] == *b"{}" {
         json.truncate(seam + 1);
     } else {
@@ -162,12 +147,21 @@ pub fn decode(
             newest,
         });
     }
-    let old = serde_json::from_str(data.get()).map_err(malformed)?;
-    let new = upcast::lift(UPCASTERS, event_type, schema_version, newest, old);
-    let new = serde_json::value::to_raw_value(&new).expect(WRITABLE);
-    read(event_type, &new)
+    let lifted = lifted(UPCASTERS, event_type, schema_version..newest, data).map_err(malformed)?;
+    read(event_type, &lifted)
         .ok_or_else(unknown)?
         .map_err(malformed)
+}
+
+/// The data of an old version as the newest would have been written.
+fn lifted(
+    upcasters: &[Upcaster],
+    event_type: &str,
+    versions: Range<i16>,
+    data: &RawValue,
+) -> serde_json::Result<Box<RawValue>> {
+    let old = serde_json::from_str(data.get())?;
+    to_raw_value(&upcast::lift(upcasters, event_type, versions, old))
 }
 
 /// Whether every version that was ever written can be read. Asked at start-up, and by a test.
@@ -189,4 +183,35 @@ fn read(event_type: &str, data: &RawValue) -> Option<serde_json::Result<Event>> 
         .or_else(|| wrap(KakaoEvent::read(event_type, json)))
         .or_else(|| wrap(SubjectEvent::read(event_type, json)))
         .or_else(|| saga::decode(event_type, data).map(|event| event.map(Event::Saga)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_an_old_version_is_lifted_and_read() {
+        const RENAME: Upcaster = Upcaster {
+            event_type: "DeliveryHeld",
+            from: 1,
+            lift: |mut data| {
+                data["customerId"] = data["customer"].take();
+                data
+            },
+        };
+        let old = json!({
+            "orderId": "00000000-0000-0000-0000-000000000007",
+            "customer": "33",
+            "occurredAt": "2026-11-22T09:30:00.000Z",
+        });
+        let old = to_raw_value(&old).expect("JSON");
+        let new = lifted(&[RENAME], "DeliveryHeld", 1..2, &old).expect("JSON");
+        let event = read("DeliveryHeld", &new)
+            .expect("a known name")
+            .expect("the newest version");
+        assert_eq!(event.head().expect("a domain event").customer_id, "33");
+        assert!(read("DeliveryHeld", &old).expect("a known name").is_err());
+    }
 }

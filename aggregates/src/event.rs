@@ -156,11 +156,6 @@ macro_rules! events {
                 match self { $( Self::$event(_) => $event::NAME, )+ }
             }
 
-            /// The version of the JSON written today.
-            pub fn schema_version(&self) -> i16 {
-                match self { $( Self::$event(_) => $version, )+ }
-            }
-
             /// When it happened.
             pub fn occurred_at(&self) -> chrono::DateTime<chrono::Utc> {
                 match self { $( Self::$event(event) => event.occurred_at, )+ }
@@ -172,9 +167,12 @@ macro_rules! events {
                 match self { $( Self::$event($head_event) => $head, )+ }
             }
 
-            /// Writes the fields that [`Self::head`] does not.
-            pub(crate) fn write_body(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
-                match self { $( Self::$event(event) => serde_json::to_writer(json, event), )+ }
+            /// The version and the JSON written today.
+            pub(crate) fn encode(&self) -> (i16, Box<serde_json::value::RawValue>) {
+                let head = self.head();
+                match self {
+                    $( Self::$event(event) => ($version, crate::codec::splice(&head, event)), )+
+                }
             }
 
             /// Reads the newest version; `None` if the name is of no event here.

@@ -1,5 +1,7 @@
 //! Old versions of events, lifted one version at a time to the newest.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 /// Rewrites the JSON of one version of one event into the next version's.
@@ -75,19 +77,18 @@ pub(super) fn check(
     }
 }
 
-/// Lifts `data` from version `from` to `newest`; [`check`] has made sure that there is a way.
+/// Lifts `data` by each of `versions`; [`check`] has made sure that there is a way.
 pub(super) fn lift(
     upcasters: &[Upcaster],
     event_type: &str,
-    from: i16,
-    newest: i16,
+    versions: Range<i16>,
     data: Value,
 ) -> Value {
-    (from..newest).fold(data, |data, version| {
-        match upcasters
+    versions.fold(data, |data, version| {
+        let step = upcasters
             .iter()
-            .find(|step| step.event_type == event_type && step.from == version)
-        {
+            .find(|step| step.event_type == event_type && step.from == version);
+        match step {
             Some(step) => (step.lift)(data),
             None => data,
         }
@@ -118,11 +119,11 @@ mod tests {
         assert_eq!(check(TYPES, &[TO_2, TO_3]), Ok(()));
         let lifted = json!({ "count": 7, "shelf": "A" });
         assert_eq!(
-            lift(&[TO_2, TO_3], "Stocked", 1, 3, json!({ "qty": 7 })),
+            lift(&[TO_2, TO_3], "Stocked", 1..3, json!({ "qty": 7 })),
             lifted
         );
         assert_eq!(
-            lift(&[TO_2, TO_3], "Stocked", 2, 3, json!({ "count": 7 })),
+            lift(&[TO_2, TO_3], "Stocked", 2..3, json!({ "count": 7 })),
             lifted
         );
     }

@@ -53,7 +53,9 @@ events! {
         #[serde(deserialize_with = "crate::instant::deserialize")]
         occurred_at: DateTime<Utc>,
     }
-    head(name, event) { Head::of_order(name, event.order_id, &event.customer_id, event.occurred_at) }
+    head(name, event) {
+        Head::of_order(name, event.order_id, &event.customer_id, event.occurred_at)
+    }
 
     /// The order was placed; nothing is charged yet.
     Ordered v 1 {

@@ -18,7 +18,9 @@ events! {
         #[serde(deserialize_with = "crate::instant::deserialize")]
         occurred_at: DateTime<Utc>,
     }
-    head(name, event) { Head::of_order(name, event.order_id, &event.customer_id, event.occurred_at) }
+    head(name, event) {
+        Head::of_order(name, event.order_id, &event.customer_id, event.occurred_at)
+    }
 
     /// The provider charged the customer.
     Paid v 1 {

@@ -44,14 +44,13 @@ fn an_event_without_fields_of_its_own_has_the_seeds_fields() {
         (encoded.event_type, encoded.schema_version),
         ("DeliveryHeld", 1)
     );
-    assert_eq!(
-        encoded.data.get(),
-        concat!(
-            r#"{"eventType":"DeliveryHeld","timestamp":"20261122093000","id":"00000000-0000-0000-0000-000000000007","#,
-            r#""orderId":"00000000-0000-0000-0000-000000000007","customerId":"33","status":"DeliveryHeld","#,
-            r#""occurredAt":"2026-11-22T09:30:00.120Z"}"#
-        )
-    );
+    let id = "00000000-0000-0000-0000-000000000007";
+    let expected = [
+        r#"{"eventType":"DeliveryHeld","timestamp":"20261122093000","#,
+        &format!(r#""id":"{id}","orderId":"{id}","customerId":"33","#),
+        r#""status":"DeliveryHeld","occurredAt":"2026-11-22T09:30:00.120Z"}"#,
+    ];
+    assert_eq!(encoded.data.get(), expected.concat());
 }
 
 #[test]

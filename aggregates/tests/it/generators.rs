@@ -150,7 +150,9 @@ pub(crate) fn order_commands() -> impl Strategy<Value = Vec<order::Command>> {
         1 => Just(Action::MarkPending),
         3 => reference().prop_map(|payment_ref| Action::ConfirmPayment { payment_ref }),
         1 => (words(), words()).prop_map(|(code, reason)| Action::Reject { code, reason }),
-        3 => (words(), reference()).prop_map(|(_, waybill)| Action::RecordShipment { carrier: "CJ".to_owned(), waybill }),
+        3 => reference().prop_map(|waybill| {
+            Action::RecordShipment { carrier: "CJ".to_owned(), waybill }
+        }),
         1 => Just(Action::RecordHandover),
         1 => Just(Action::RecordDelivery),
         2 => (words(), words()).prop_map(|(reason, actor)| Action::RequestCancel { reason, actor }),
@@ -169,12 +171,16 @@ pub(crate) fn order_commands() -> impl Strategy<Value = Vec<order::Command>> {
 pub(crate) fn payment_commands() -> impl Strategy<Value = Vec<payment::Command>> {
     use payment::Action;
     let action = prop_oneof![
-        4 => (money(), reference()).prop_map(|(money, provider_ref)| Action::RecordCharge { money, provider_ref }),
+        4 => (money(), reference()).prop_map(|(money, provider_ref)| {
+            Action::RecordCharge { money, provider_ref }
+        }),
         1 => (words(), words()).prop_map(|(code, reason)| Action::RecordDecline { code, reason }),
         4 => (money(), reference(), reference()).prop_map(|(money, provider_ref, refund_ref)| {
             Action::RecordRefund { money, provider_ref, refund_ref }
         }),
-        2 => (reference(), words()).prop_map(|(code, reason)| Action::RecordRefundRefusal { code, reason }),
+        2 => (reference(), words()).prop_map(|(code, reason)| {
+            Action::RecordRefundRefusal { code, reason }
+        }),
     ];
     let command = |(at, customer_id, action)| payment::Command {
         order_id: ORDER,
@@ -188,15 +194,20 @@ pub(crate) fn payment_commands() -> impl Strategy<Value = Vec<payment::Command>>
 pub(crate) fn delivery_commands() -> impl Strategy<Value = Vec<delivery::Command>> {
     use delivery::Action;
     let action = prop_oneof![
-        4 => reference().prop_map(|waybill| Action::RecordShipment { carrier: "CJ".to_owned(), waybill }),
+        4 => reference().prop_map(|waybill| {
+            Action::RecordShipment { carrier: "CJ".to_owned(), waybill }
+        }),
         1 => (words(), words()).prop_map(|(code, reason)| Action::RecordRefusal { code, reason }),
         1 => Just(Action::RecordHold),
-        1 => (reference(), words()).prop_map(|(code, reason)| Action::RecordHoldRefusal { code, reason }),
+        1 => (reference(), words()).prop_map(|(code, reason)| {
+            Action::RecordHoldRefusal { code, reason }
+        }),
         1 => Just(Action::RecordHandover),
         1 => Just(Action::RecordDelivery),
         1 => Just(Action::RecordCancel),
-        1 => (reference(), words(), money())
-            .prop_map(|(code, reason, at_stake)| Action::RecordException { code, reason, at_stake }),
+        1 => (reference(), words(), money()).prop_map(|(code, reason, at_stake)| {
+            Action::RecordException { code, reason, at_stake }
+        }),
         1 => Just(Action::RecordTrackingLost),
     ];
     let command = |(at, customer_id, action)| delivery::Command {
