@@ -1,7 +1,8 @@
 //! Deliveries: the parcel of one order.
 //!
 //! A carrier's scans are facts, but a parcel that is held or cancelled cannot be recorded as
-//! leaving: that is a [`DeliveryException`], which somebody has to look at.
+//! leaving: that is a [`DeliveryException`], which somebody has to look at. With that on record a
+//! held parcel may be recorded as having left.
 
 mod decide;
 mod event;
@@ -98,6 +99,11 @@ impl Delivery {
         matches!(self.status, Status::HandedOver | Status::Delivered)
     }
 
+    /// Whether a scan would be a fact like any other.
+    fn can_leave(&self) -> bool {
+        self.status == Status::Shipped || (self.status == Status::Held && self.exception.is_some())
+    }
+
     /// The first event makes the delivery; a refusal to hold or a scan needs a parcel.
     fn begin(event: &DeliveryEvent) -> Option<Self> {
         let status = match event {
@@ -135,14 +141,14 @@ impl Delivery {
             DeliveryEvent::HoldRefused(_) => {
                 matches!(self.status, Shipped | HandedOver | Delivered)
             }
-            DeliveryEvent::HandedOver(_) => self.status == Shipped,
+            DeliveryEvent::HandedOver(_) => self.can_leave(),
             DeliveryEvent::Delivered(_) => self.status == HandedOver,
             DeliveryEvent::DeliveryCanceled(_) => {
                 matches!(self.status, ShipmentRefused | Shipped | Held)
             }
             DeliveryEvent::DeliveryException(_) => self.parcel.is_some(),
             DeliveryEvent::TrackingLost(_) => {
-                matches!(self.status, Shipped | HandedOver) && !self.tracking_lost
+                (self.can_leave() || self.status == HandedOver) && !self.tracking_lost
             }
         }
     }
@@ -153,6 +159,9 @@ impl Delivery {
                 self.status = Status::Shipped;
                 let (carrier, waybill) = (shipped.carrier.clone(), shipped.waybill.clone());
                 self.parcel = Some(Parcel { carrier, waybill });
+                // What was said of a parcel before says nothing of this one.
+                (self.refusal, self.hold_refusal) = (None, None);
+                (self.exception, self.tracking_lost) = (None, false);
             }
             DeliveryEvent::ShipmentRefused(refused) => {
                 self.refusal = Some(Refusal::new(&refused.code, &refused.reason))

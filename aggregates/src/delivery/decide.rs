@@ -228,8 +228,8 @@ impl Now<'_> {
 
     fn hand_over(&self, delivery: &Delivery) -> Result<Vec<DeliveryEvent>, Rejection> {
         match delivery.status {
-            Status::Shipped => Ok(vec![now!(self, HandedOver {})]),
-            Status::HandedOver | Status::Delivered => Ok(vec![]),
+            _ if delivery.can_leave() => Ok(vec![now!(self, HandedOver {})]),
+            Status::Shipped | Status::HandedOver | Status::Delivered => Ok(vec![]),
             Status::ShipmentRefused => Err(Rejection::NoParcel),
             Status::Held => Err(Rejection::Held),
             Status::Canceled => Err(Rejection::Canceled),
@@ -283,9 +283,10 @@ impl Now<'_> {
 
     fn lose(&self, delivery: &Delivery) -> Result<Vec<DeliveryEvent>, Rejection> {
         match delivery.status {
-            Status::Shipped | Status::HandedOver if delivery.tracking_lost => Ok(vec![]),
-            Status::Shipped | Status::HandedOver => Ok(vec![now!(self, TrackingLost {})]),
-            Status::Delivered => Ok(vec![]),
+            _ if delivery.tracking_lost => Ok(vec![]),
+            Status::HandedOver => Ok(vec![now!(self, TrackingLost {})]),
+            _ if delivery.can_leave() => Ok(vec![now!(self, TrackingLost {})]),
+            Status::Shipped | Status::Delivered => Ok(vec![]),
             Status::ShipmentRefused => Err(Rejection::NoParcel),
             Status::Held => Err(Rejection::Held),
             Status::Canceled => Err(Rejection::Canceled),

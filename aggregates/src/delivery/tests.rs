@@ -184,6 +184,29 @@ fn a_scan_after_a_granted_hold_is_no_hand_over_but_an_exception() {
 }
 
 #[test]
+fn a_held_parcel_has_left_once_the_exception_is_on_record() {
+    let history = vec![shipped("1"), held(), exception()];
+    given(history.clone())
+        .when(command(Action::RecordHandover))
+        .then(vec![handed_over()]);
+    given(history.clone())
+        .when(command(Action::RecordDelivery))
+        .then(vec![handed_over(), delivered()]);
+    given(history)
+        .when(command(Action::RecordTrackingLost))
+        .then(vec![event!(TrackingLost {})]);
+}
+
+#[test]
+fn the_exception_of_one_parcel_does_not_let_the_next_one_leave() {
+    let first = [shipped("1"), held(), exception(), canceled()];
+    let history = [&first[..], &[shipped("2"), held()]].concat();
+    given(history)
+        .when(command(Action::RecordHandover))
+        .then_refused(Rejection::Held);
+}
+
+#[test]
 fn a_scan_after_a_cancel_is_no_hand_over_but_an_exception() {
     let history = vec![shipped("1"), held(), canceled()];
     given(history.clone())
@@ -273,6 +296,11 @@ fn each_event_follows_exactly_what_it_may() {
         ("shipped", vec![shipped("1")], "..hrH.CEL"),
         ("shipped, lost", vec![shipped("1"), lost()], "..hrH.CE."),
         ("held", vec![shipped("1"), held()], "......CE."),
+        (
+            "held, left",
+            vec![shipped("1"), held(), exception()],
+            "....H.CEL",
+        ),
         (
             "handed over",
             vec![shipped("1"), handed_over()],
