@@ -2,6 +2,7 @@
 //!
 //! One process sweeps at a time, by a lease in the store; the others stand by.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Pace {
     pub batch: usize,
     /// A saga that has been due for less is left to the process that has it in hand.
     pub grace: Duration,
+    /// A saga that was woken is not woken again before this time, so that those that stay due do not keep others waiting.
+    pub again_after: Duration,
     /// A saga that has been due for more is reported.
     pub wedged_after: Duration,
 }
@@ -41,6 +44,7 @@ impl Default for Pace {
             every: Duration::from_secs(2),
             batch: 500,
             grace: Duration::from_secs(5),
+            again_after: Duration::from_secs(30),
             wedged_after: Duration::from_secs(300),
         }
     }
@@ -62,6 +66,8 @@ pub struct Sweeper {
     index: Arc<dyn SagaIndex>,
     pace: Pace,
     owner: Uuid,
+    /// When each was woken last; as many as one `again_after` can hold.
+    woken: HashMap<Uuid, DateTime<Utc>>,
     reported: Option<DateTime<Utc>>,
 }
 
@@ -74,6 +80,7 @@ impl Sweeper {
             index,
             pace,
             owner: Uuid::now_v7(),
+            woken: HashMap::new(),
             reported: None,
         }
     }
@@ -108,17 +115,19 @@ impl Sweeper {
     /// Wakes what is due, oldest first, as much as the pace allows.
     pub async fn sweep(&mut self) -> Result<Sweep, IndexError> {
         let now = self.engine.inner.clock.now();
-        let due = self
-            .index
-            .due(now - span(self.pace.grace), self.pace.batch)
-            .await?;
+        let again = span(self.pace.again_after);
+        self.woken.retain(|_, at| now < *at + again);
+        let limit = self.pace.batch + self.woken.len();
+        let due = self.index.due(now - span(self.pace.grace), limit).await?;
         let mut sweep = Sweep::default();
         for due in due {
             if due.at <= now - span(self.pace.wedged_after) {
                 sweep.wedged.push(due);
             }
-            if !self.engine.is_live(due.id) {
+            let known = self.engine.is_live(due.id) || self.woken.contains_key(&due.id);
+            if !known && sweep.woken.len() < self.pace.batch {
                 self.engine.wake(due.id);
+                self.woken.insert(due.id, now);
                 sweep.woken.push(due.id);
             }
         }
