@@ -5,15 +5,15 @@ use futures_util::future::BoxFuture;
 use orchestrator::saga::clock::Clock;
 use tokio::sync::watch;
 
-pub struct TestClock(watch::Sender<DateTime<Utc>>);
+pub(crate) struct TestClock(watch::Sender<DateTime<Utc>>);
 
 impl TestClock {
-    pub fn at(now: DateTime<Utc>) -> Self {
+    pub(crate) fn at(now: DateTime<Utc>) -> Self {
         Self(watch::Sender::new(now))
     }
 
     /// Never goes back.
-    pub fn advance_to(&self, at: DateTime<Utc>) {
+    pub(crate) fn advance_to(&self, at: DateTime<Utc>) {
         self.0.send_if_modified(|now| {
             let later = at > *now;
             *now = at.max(*now);

@@ -17,7 +17,7 @@ use super::TestClock;
 
 /// How the participants of one saga misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Not at all.
     None,
     /// Every step is executed twice; an unkeyed one is executed, then looked up.
@@ -42,7 +42,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind at that step.
-    pub fn all_at(step: &'static str) -> [Self; 8] {
+    pub(crate) fn all_at(step: &'static str) -> [Self; 8] {
         [
             Self::Refuse(step),
             Self::Lost(step),
@@ -59,7 +59,7 @@ impl Fault {
 /// Calls that fail before a step recovers from a fault that lasts.
 const LASTS: u32 = 2;
 
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Saga>,
     clock: Arc<TestClock>,
     faults: Mutex<HashMap<Uuid, Fault>>,
@@ -68,7 +68,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(inner: Arc<dyn Saga>, clock: Arc<TestClock>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Saga>, clock: Arc<TestClock>) -> Self {
         Self {
             inner,
             clock,
@@ -78,12 +78,17 @@ impl Faulty {
         }
     }
 
-    pub fn set(&self, id: Uuid, fault: Fault) {
+    pub(crate) fn set(&self, id: Uuid, fault: Fault) {
         self.faults.lock().unwrap().insert(id, fault);
     }
 
     fn fault(&self, id: Uuid) -> Fault {
-        self.faults.lock().unwrap().get(&id).copied().unwrap_or(Fault::None)
+        self.faults
+            .lock()
+            .unwrap()
+            .get(&id)
+            .copied()
+            .unwrap_or(Fault::None)
     }
 
     async fn hang(&self, call: &Call) -> Outcome {
@@ -93,7 +98,10 @@ impl Faulty {
 
     async fn twice(&self, call: &Call) -> Outcome {
         let first = self.inner.execute(call).await;
-        let keyed = self.definition().step(call.step).is_none_or(|spec| spec.keyed);
+        let keyed = self
+            .definition()
+            .step(call.step)
+            .is_none_or(|spec| spec.keyed);
         if keyed {
             return self.inner.execute(call).await;
         }
@@ -101,7 +109,9 @@ impl Faulty {
             Probe::Done(output) => Outcome::Done(output),
             Probe::Refused { code, reason } => Outcome::Refused { code, reason },
             Probe::NotFound if !matches!(first, Outcome::Done(_)) => first,
-            other => Outcome::Unknown { reason: format!("looked up after {first:?}: {other:?}") },
+            other => Outcome::Unknown {
+                reason: format!("looked up after {first:?}: {other:?}"),
+            },
         }
     }
 }
@@ -114,7 +124,9 @@ fn count(calls: &Mutex<HashMap<(Uuid, &'static str), u32>>, call: &Call) -> u32 
 }
 
 fn unclear() -> Outcome {
-    Outcome::Unknown { reason: "the line went dead".to_owned() }
+    Outcome::Unknown {
+        reason: "the line went dead".to_owned(),
+    }
 }
 
 impl Saga for Faulty {
@@ -181,7 +193,11 @@ impl Saga for Faulty {
         self.inner.void(call)
     }
 
-    fn record(&self, history: &History, transition: &Transition<'_>) -> Result<Vec<StreamAppend>, RecordError> {
+    fn record(
+        &self,
+        history: &History,
+        transition: &Transition<'_>,
+    ) -> Result<Vec<StreamAppend>, RecordError> {
         self.inner.record(history, transition)
     }
 

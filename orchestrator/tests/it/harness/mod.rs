@@ -17,43 +17,50 @@ use orchestrator::saga::view::Snapshot;
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use clock::TestClock;
-pub use faults::Fault;
-pub use rig::{Passed, Rig};
-pub use strike::Strike;
-pub use suite::Suite;
+pub(crate) use clock::TestClock;
+pub(crate) use faults::Fault;
+pub(crate) use rig::{Passed, Rig};
+pub(crate) use strike::Strike;
+pub(crate) use suite::Suite;
 
 /// What a saga is started with.
-pub struct Start {
+pub(crate) struct Start {
     /// The saga's input.
-    pub input: Value,
+    pub(crate) input: Value,
     /// The domain events that go with its start.
-    pub domain: Vec<StreamAppend>,
+    pub(crate) domain: Vec<StreamAppend>,
 }
 
 /// What was done to a saga in one trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// How its participants misbehave.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
     /// What happens to the engine, or what somebody asks.
-    pub strike: Strike,
+    pub(crate) strike: Strike,
     /// A second blow, counted from the first.
-    pub then_crash: Option<usize>,
+    pub(crate) then_crash: Option<usize>,
 }
 
 impl Trial {
     /// Everything goes well.
-    pub const HAPPY: Self = Self { fault: Fault::None, strike: Strike::None, then_crash: None };
+    pub(crate) const HAPPY: Self = Self {
+        fault: Fault::None,
+        strike: Strike::None,
+        then_crash: None,
+    };
 
     /// Only the participants misbehave.
-    pub const fn fault(fault: Fault) -> Self {
-        Self { fault, ..Self::HAPPY }
+    pub(crate) const fn fault(fault: Fault) -> Self {
+        Self {
+            fault,
+            ..Self::HAPPY
+        }
     }
 }
 
 /// A saga and the participants behind it.
-pub trait World: Send + Sync + 'static {
+pub(crate) trait World: Send + Sync + 'static {
     /// The saga, over participants that behave.
     fn saga(&self) -> Arc<dyn Saga>;
 
@@ -61,18 +68,26 @@ pub trait World: Send + Sync + 'static {
     fn start(&self, id: Uuid) -> BoxFuture<'_, Start>;
 
     /// Whether what the participants did fits the state in which the saga rests.
-    fn check<'a>(&'a self, trial: &'a Trial, rest: &'a Snapshot) -> BoxFuture<'a, Result<(), String>>;
+    fn check<'a>(
+        &'a self,
+        trial: &'a Trial,
+        rest: &'a Snapshot,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// What holds for every saga at rest.
-pub fn check_rest(state: &State) -> Result<(), String> {
+pub(crate) fn check_rest(state: &State) -> Result<(), String> {
     if !state.is_at_rest() {
         return Err(format!("it does not rest: {:?}", state.phase));
     }
     if let Some(due) = state.due_at() {
         return Err(format!("it rests and is due at {due}"));
     }
-    match state.steps.iter().find(|step| step.is_running() || step.in_doubt) {
+    match state
+        .steps
+        .iter()
+        .find(|step| step.is_running() || step.in_doubt)
+    {
         Some(step) => Err(format!("{} is still open: {:?}", step.name, step.standing)),
         None => Ok(()),
     }

@@ -20,7 +20,7 @@ const STUCK: Duration = Duration::from_secs(20);
 /// No saga of a trial gives up its task before it rests.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000_000);
 
-pub struct Rig {
+pub(crate) struct Rig {
     store: EventStore,
     world: Arc<dyn World>,
     _dir: tempfile::TempDir,
@@ -28,11 +28,11 @@ pub struct Rig {
 
 /// How far a trial went.
 #[derive(Debug, Clone, Copy)]
-pub struct Passed {
+pub(crate) struct Passed {
     /// Points the first engine passed.
-    pub points: usize,
+    pub(crate) points: usize,
     /// The second blow found something to hit.
-    pub twice_hit: bool,
+    pub(crate) twice_hit: bool,
 }
 
 /// One engine with its own clock and its own eyes.
@@ -44,16 +44,22 @@ struct Node {
 }
 
 impl Rig {
-    pub async fn new(world: Arc<dyn World>) -> Self {
+    pub(crate) async fn new(world: Arc<dyn World>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let location = Location::sqlite(dir.path());
         EventStore::migrate(&location).await.unwrap();
-        let store = EventStore::open(&location, StoreOptions::default()).await.unwrap();
-        Self { store, world, _dir: dir }
+        let store = EventStore::open(&location, StoreOptions::default())
+            .await
+            .unwrap();
+        Self {
+            store,
+            world,
+            _dir: dir,
+        }
     }
 
     /// Runs it to rest and checks it.
-    pub async fn run(&self, trial: Trial) -> Passed {
+    pub(crate) async fn run(&self, trial: Trial) -> Passed {
         let id = Uuid::now_v7();
         let first = self.node(id, &trial, None);
         let twice_hit = self.play(id, &trial, &first).await;
@@ -66,24 +72,29 @@ impl Rig {
             panic!("{trial:?}: {wrong}\n{}", self.tell(id).await);
         }
         first.engine.halt();
-        Passed { points: first.striker.passed(), twice_hit }
+        Passed {
+            points: first.striker.passed(),
+            twice_hit,
+        }
     }
 
     /// Plays the trial up to rest; whether the second blow found something to hit.
     async fn play(&self, id: Uuid, trial: &Trial, first: &Node) -> bool {
+        let mut begun = Box::pin(self.begin(id, trial, first));
         tokio::select! {
-            () = self.begin(id, trial, first) => return false,
+            () = &mut begun => return false,
             () = first.striker.hit.notified() => {}
         }
         match trial.strike {
             Strike::Freeze(_) | Strike::FreezeAndCancel(_) => {
+                drop(begun);
                 self.thaw(id, trial, first).await;
                 false
             }
             Strike::Cancel(_) if trial.then_crash.is_none() => {
                 self.cancel(id, first).await;
                 first.striker.release.notify_one();
-                self.resume(id, first).await;
+                begun.await;
                 false
             }
             strike => {
@@ -140,7 +151,10 @@ impl Rig {
     async fn resume(&self, id: Uuid, node: &Node) {
         let Some(found) = self.read(id).await else {
             let start = self.world.start(id).await;
-            let started = node.engine.start(self.world.saga().name(), id, start.input, start.domain).await;
+            let started = node
+                .engine
+                .start(self.world.saga().name(), id, start.input, start.domain)
+                .await;
             let mut running = started.expect("nobody else starts it");
             running.wait_for(|now| now.state.is_at_rest()).await;
             return;
@@ -167,15 +181,24 @@ impl Rig {
             }
         };
         if tokio::time::timeout(STUCK, ended).await.is_err() {
-            panic!("the frozen engine does not come to an end\n{}", self.tell(id).await);
+            panic!(
+                "the frozen engine does not come to an end\n{}",
+                self.tell(id).await
+            );
         }
     }
 
     async fn cancel(&self, id: Uuid, node: &Node) {
-        let request = Request { actor: "somebody".to_owned(), reason: "changed their mind".to_owned() };
+        let request = Request {
+            actor: "somebody".to_owned(),
+            reason: "changed their mind".to_owned(),
+        };
         // Before the first append there is nothing to cancel.
         if self.read(id).await.is_some() {
-            node.engine.cancel(id, &request).await.expect("a request gets an answer");
+            node.engine
+                .cancel(id, &request)
+                .await
+                .expect("a request gets an answer");
         }
     }
 
@@ -200,18 +223,37 @@ impl Rig {
             observer: Some(Arc::clone(&striker) as _),
         };
         let engine = Engine::new(self.store.clone(), vec![Arc::clone(&faulty) as _], options);
-        Node { engine: engine.expect("the definition is sound"), clock, striker, faulty }
+        Node {
+            engine: engine.expect("the definition is sound"),
+            clock,
+            striker,
+            faulty,
+        }
     }
 
     async fn read(&self, id: Uuid) -> Option<Snapshot> {
-        let events = self.store.read_related(id).await.expect("the store is there");
+        let events = self
+            .store
+            .read_related(id)
+            .await
+            .expect("the store is there");
         (!events.is_empty()).then(|| Snapshot::fold(id, events).expect("the log is lawful"))
     }
 
     async fn tell(&self, id: Uuid) -> String {
-        let events = self.store.read_related(id).await.expect("the store is there");
+        let events = self
+            .store
+            .read_related(id)
+            .await
+            .expect("the store is there");
         let lines = events.iter().map(|event| {
-            format!("{:>3} {:<8} {:<18} {}", event.version, event.stream.category, event.event_type, event.data.get())
+            format!(
+                "{:>3} {:<8} {:<18} {}",
+                event.version,
+                event.stream.category,
+                event.event_type,
+                event.data.get()
+            )
         });
         lines.collect::<Vec<_>>().join("\n")
     }

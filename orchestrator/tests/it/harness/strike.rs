@@ -12,7 +12,7 @@ use super::TestClock;
 
 /// What happens to the engine, or what somebody asks, at one point of a saga's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strike {
+pub(crate) enum Strike {
     /// Nothing.
     None,
     /// The engine is gone at this point; another one goes on.
@@ -26,17 +26,17 @@ pub enum Strike {
 }
 
 /// Counts points, moves the clock when a saga only waits, and holds the saga where it is to be hit.
-pub struct Striker {
+pub(crate) struct Striker {
     clock: Arc<TestClock>,
     strike: Strike,
     passed: AtomicUsize,
     struck: AtomicBool,
-    pub hit: Notify,
-    pub release: Notify,
+    pub(crate) hit: Notify,
+    pub(crate) release: Notify,
 }
 
 impl Striker {
-    pub fn new(clock: Arc<TestClock>, strike: Strike) -> Self {
+    pub(crate) fn new(clock: Arc<TestClock>, strike: Strike) -> Self {
         Self {
             clock,
             strike,
@@ -48,14 +48,16 @@ impl Striker {
     }
 
     /// How many points were passed.
-    pub fn passed(&self) -> usize {
+    pub(crate) fn passed(&self) -> usize {
         self.passed.load(Ordering::SeqCst)
     }
 
     fn strikes(&self, nth: usize, point: &Point) -> bool {
         let here = match (self.strike, point) {
             (Strike::Crash(at) | Strike::Cancel(at), _) => nth == at,
-            (Strike::Freeze(at) | Strike::FreezeAndCancel(at), Point::Executing { step, .. }) => at == *step,
+            (Strike::Freeze(at) | Strike::FreezeAndCancel(at), Point::Executing { step, .. }) => {
+                at == *step
+            }
             _ => false,
         };
         here && !self.struck.swap(true, Ordering::SeqCst)

@@ -10,23 +10,33 @@ use super::{Fault, Passed, Rig, Strike, Trial, World};
 /// Trials under way at once; they share one store and its group commit.
 const AT_ONCE: usize = 32;
 
-pub struct Suite {
+pub(crate) struct Suite {
     rig: Rig,
     forward: Vec<&'static str>,
     unwind: Vec<&'static str>,
 }
 
 impl Suite {
-    pub async fn new(world: Arc<dyn World>) -> Self {
+    pub(crate) async fn new(world: Arc<dyn World>) -> Self {
         let saga = world.saga();
         let definition = saga.definition();
         let branches = definition.branches.iter().map(|branch| &branch.step);
         let outside = |kind: Kind| kind != Kind::Local;
         let forward = definition.forward.iter().chain(branches);
-        let forward = forward.filter(|spec| outside(spec.kind)).map(|spec| spec.name).collect();
+        let forward = forward
+            .filter(|spec| outside(spec.kind))
+            .map(|spec| spec.name)
+            .collect();
         let unwind = definition.unwind.iter();
-        let unwind = unwind.filter(|spec| outside(spec.kind)).map(|spec| spec.name).collect();
-        Self { rig: Rig::new(world).await, forward, unwind }
+        let unwind = unwind
+            .filter(|spec| outside(spec.kind))
+            .map(|spec| spec.name)
+            .collect();
+        Self {
+            rig: Rig::new(world).await,
+            forward,
+            unwind,
+        }
     }
 
     async fn all(&self, trials: impl IntoIterator<Item = Trial>) -> Vec<Passed> {
@@ -35,60 +45,79 @@ impl Suite {
     }
 
     /// Each step twice: forward, and on the way back from every point.
-    pub async fn every_step_twice(&self) -> usize {
+    pub(crate) async fn every_step_twice(&self) -> usize {
         let points = self.rig.run(Trial::HAPPY).await.points;
-        let back = (0..points).map(|at| Trial { strike: Strike::Cancel(at), ..Trial::fault(Fault::Twice) });
-        self.all([Trial::fault(Fault::Twice)].into_iter().chain(back)).await.len()
+        let back = (0..points).map(|at| Trial {
+            strike: Strike::Cancel(at),
+            ..Trial::fault(Fault::Twice)
+        });
+        self.all([Trial::fault(Fault::Twice)].into_iter().chain(back))
+            .await
+            .len()
     }
 
     /// Every kind of failure at each forward step and branch.
-    pub async fn every_fault_forward(&self) -> usize {
+    pub(crate) async fn every_fault_forward(&self) -> usize {
         let faults = self.forward.iter().flat_map(|step| Fault::all_at(step));
         self.all(faults.map(Trial::fault)).await.len()
     }
 
     /// Every kind of failure at each unwind step, on the way back from various points.
-    pub async fn every_fault_on_the_way_back(&self) -> usize {
+    pub(crate) async fn every_fault_on_the_way_back(&self) -> usize {
         let points = self.rig.run(Trial::HAPPY).await.points;
         let faults = self.unwind.iter().flat_map(|step| Fault::all_at(step));
         let trials = faults.flat_map(|fault| {
             let points = (1..points).step_by(3);
-            points.map(move |at| Trial { strike: Strike::Cancel(at), ..Trial::fault(fault) })
+            points.map(move |at| Trial {
+                strike: Strike::Cancel(at),
+                ..Trial::fault(fault)
+            })
         });
         self.all(trials).await.len()
     }
 
     /// A crash at every point: of the happy way, and of the way back from each step's refusal.
-    pub async fn a_crash_at_every_point(&self) -> usize {
+    pub(crate) async fn a_crash_at_every_point(&self) -> usize {
         let refusals = self.forward.iter().map(|step| Fault::Refuse(step));
         let mut trials = Vec::new();
         for fault in [Fault::None].into_iter().chain(refusals) {
             let base = Trial::fault(fault);
             let points = self.rig.run(base).await.points;
-            trials.extend((0..points).map(|at| Trial { strike: Strike::Crash(at), ..base }));
+            trials.extend((0..points).map(|at| Trial {
+                strike: Strike::Crash(at),
+                ..base
+            }));
         }
         self.all(trials).await.len()
     }
 
     /// A crash at every point after an effect happened that nobody heard of.
-    pub async fn a_crash_at_every_point_with_silent_effects(&self) -> usize {
+    pub(crate) async fn a_crash_at_every_point_with_silent_effects(&self) -> usize {
         let mut trials = Vec::new();
         for step in &self.forward {
             let base = Trial::fault(Fault::Silent(step));
             let points = self.rig.run(base).await.points;
-            trials.extend((0..points).map(|at| Trial { strike: Strike::Crash(at), ..base }));
+            trials.extend((0..points).map(|at| Trial {
+                strike: Strike::Crash(at),
+                ..base
+            }));
         }
         self.all(trials).await.len()
     }
 
     /// A request to undo at every point.
-    pub async fn a_cancel_at_every_point(&self) -> usize {
+    pub(crate) async fn a_cancel_at_every_point(&self) -> usize {
         let points = self.rig.run(Trial::HAPPY).await.points;
-        self.all((0..points).map(|at| Trial { strike: Strike::Cancel(at), ..Trial::HAPPY })).await.len()
+        self.all((0..points).map(|at| Trial {
+            strike: Strike::Cancel(at),
+            ..Trial::HAPPY
+        }))
+        .await
+        .len()
     }
 
     /// A request to undo at every point, and a crash at every point of the way back.
-    pub async fn a_cancel_then_a_crash(&self) -> usize {
+    pub(crate) async fn a_cancel_then_a_crash(&self) -> usize {
         let points = self.rig.run(Trial::HAPPY).await.points;
         let mut trials = 0;
         for crash in 0.. {
@@ -107,9 +136,14 @@ impl Suite {
     }
 
     /// A process frozen between its last check and each call, while another one takes over.
-    pub async fn a_frozen_owner_at_each_step(&self) -> usize {
+    pub(crate) async fn a_frozen_owner_at_each_step(&self) -> usize {
         let steps = self.forward.iter();
         let trials = steps.flat_map(|step| [Strike::Freeze(step), Strike::FreezeAndCancel(step)]);
-        self.all(trials.map(|strike| Trial { strike, ..Trial::HAPPY })).await.len()
+        self.all(trials.map(|strike| Trial {
+            strike,
+            ..Trial::HAPPY
+        }))
+        .await
+        .len()
     }
 }

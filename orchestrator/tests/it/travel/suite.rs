@@ -35,11 +35,24 @@ impl World for Travel {
     fn start(&self, id: Uuid) -> BoxFuture<'_, Start> {
         let stream = StreamId::new(TRIP.clone(), id);
         let events = vec![noted("asked for")];
-        let domain = vec![StreamAppend { stream, expected: Expected::NoStream, events }];
-        Box::pin(async move { Start { input: json!({ "to": "Busan" }), domain } })
+        let domain = vec![StreamAppend {
+            stream,
+            expected: Expected::NoStream,
+            events,
+        }];
+        Box::pin(async move {
+            Start {
+                input: json!({ "to": "Busan" }),
+                domain,
+            }
+        })
     }
 
-    fn check<'a>(&'a self, trial: &'a Trial, rest: &'a Snapshot) -> BoxFuture<'a, Result<(), String>> {
+    fn check<'a>(
+        &'a self,
+        trial: &'a Trial,
+        rest: &'a Snapshot,
+    ) -> BoxFuture<'a, Result<(), String>> {
         let dossier = self.agency.dossier(rest.id);
         Box::pin(async move {
             once_each(trial, rest, &dossier)?;
@@ -69,7 +82,11 @@ fn once_each(trial: &Trial, rest: &Snapshot, dossier: &Dossier) -> Result<(), St
             return Err(format!("{effect} happened {count} times"));
         }
     }
-    let travelled = rest.history.events().filter(|event| event.data.get().contains("travelled")).count();
+    let travelled = rest
+        .history
+        .events()
+        .filter(|event| event.data.get().contains("travelled"))
+        .count();
     if travelled > 1 {
         return Err("it was noted twice".to_owned());
     }
@@ -87,12 +104,20 @@ fn completed(state: &State, dossier: &Dossier) -> Result<(), String> {
             return Err(format!("completed after {undo}"));
         }
     }
-    let mail = state.step("mail").is_some_and(aggregates::saga::Step::is_settled);
-    mail.then_some(()).ok_or_else(|| "completed before the mail was settled".to_owned())
+    let mail = state
+        .step("mail")
+        .is_some_and(aggregates::saga::Step::is_settled);
+    mail.then_some(())
+        .ok_or_else(|| "completed before the mail was settled".to_owned())
 }
 
 fn unwound(dossier: &Dossier) -> Result<(), String> {
-    let pairs = [("deposit", "refund"), ("hotel", "cancel-hotel"), ("seat", "free-seat"), ("flight", "cancel-flight")];
+    let pairs = [
+        ("deposit", "refund"),
+        ("hotel", "cancel-hotel"),
+        ("seat", "free-seat"),
+        ("flight", "cancel-flight"),
+    ];
     for (effect, undo) in pairs {
         if dossier.held(effect, undo) {
             return Err(format!("unwound, and {effect} is still held"));
@@ -115,7 +140,10 @@ async fn every_step_may_run_twice() {
 
 #[tokio::test]
 async fn every_kind_of_failure_at_each_step_leaves_the_world_consistent() {
-    assert_eq!(suite().await.every_fault_forward().await, 7 * Fault::all_at("any").len());
+    assert_eq!(
+        suite().await.every_fault_forward().await,
+        7 * Fault::all_at("any").len()
+    );
 }
 
 #[tokio::test]
@@ -130,7 +158,13 @@ async fn a_crash_at_any_point_loses_nothing() {
 
 #[tokio::test]
 async fn a_crash_at_any_point_loses_no_effect_that_nobody_heard_of() {
-    assert!(suite().await.a_crash_at_every_point_with_silent_effects().await > 100);
+    assert!(
+        suite()
+            .await
+            .a_crash_at_every_point_with_silent_effects()
+            .await
+            > 100
+    );
 }
 
 #[tokio::test]

@@ -17,18 +17,21 @@ use uuid::Uuid;
 
 use super::agency::Agency;
 
-pub static TRIP: Category = Category::from_static("trip");
+pub(crate) static TRIP: Category = Category::from_static("trip");
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-pub struct Trip {
+pub(crate) struct Trip {
     definition: Definition,
     agency: Arc<Agency>,
 }
 
 impl Trip {
-    pub fn new(agency: Arc<Agency>) -> Self {
-        Self { definition: definition(), agency }
+    pub(crate) fn new(agency: Arc<Agency>) -> Self {
+        Self {
+            definition: definition(),
+            agency,
+        }
     }
 }
 
@@ -41,8 +44,12 @@ fn definition() -> Definition {
                 .undone_by("refund")
                 .execute_until(Duration::from_secs(600), "offer-expired"),
             StepSpec::call("hotel", Class::Compensatable).undone_by("cancel-hotel"),
-            StepSpec::call("seat", Class::Compensatable).undone_by("free-seat").closing(Closing::Void),
-            StepSpec::call("flight", Class::Compensatable).unkeyed().undone_by("cancel-flight"),
+            StepSpec::call("seat", Class::Compensatable)
+                .undone_by("free-seat")
+                .closing(Closing::Void),
+            StepSpec::call("flight", Class::Compensatable)
+                .unkeyed()
+                .undone_by("cancel-flight"),
             StepSpec::awaiting("board", Class::Pivot, looks),
             StepSpec::call("miles", Class::Retriable),
         ],
@@ -60,7 +67,9 @@ fn definition() -> Definition {
             undo("cancel-hotel"),
             undo("refund"),
             StepSpec::local("close-file", Class::Compensation).needs(&["offload", "board"]),
-            StepSpec::call("apology", Class::Retriable).on_refusal(OnRefusal::Accept).needs(&["close-file"]),
+            StepSpec::call("apology", Class::Retriable)
+                .on_refusal(OnRefusal::Accept)
+                .needs(&["close-file"]),
         ],
     }
 }
@@ -83,7 +92,11 @@ impl Saga for Trip {
         if state.is_done("flight") {
             list.extend(["offload", "cancel-flight"]);
         }
-        for (step, undo) in [("seat", "free-seat"), ("hotel", "cancel-hotel"), ("deposit", "refund")] {
+        for (step, undo) in [
+            ("seat", "free-seat"),
+            ("hotel", "cancel-hotel"),
+            ("deposit", "refund"),
+        ] {
             if state.is_done(step) {
                 list.push(undo);
             }
@@ -116,21 +129,37 @@ impl Saga for Trip {
         Box::pin(async move { self.agency.void(call.saga_id, &call.key) })
     }
 
-    fn record(&self, history: &History, transition: &Transition<'_>) -> Result<Vec<StreamAppend>, RecordError> {
+    fn record(
+        &self,
+        history: &History,
+        transition: &Transition<'_>,
+    ) -> Result<Vec<StreamAppend>, RecordError> {
         let notes = transition.events.iter().filter_map(note);
         let known = |note: &String| {
-            history.events().any(|event| event.data.get().contains(&format!("\"{note}\"")))
+            history
+                .events()
+                .any(|event| event.data.get().contains(&format!("\"{note}\"")))
         };
-        let events: Vec<NewEvent> = notes.filter(|note| !known(note)).map(|note| noted(&note)).collect();
+        let events: Vec<NewEvent> = notes
+            .filter(|note| !known(note))
+            .map(|note| noted(&note))
+            .collect();
         if events.is_empty() {
             return Ok(Vec::new());
         }
         let stream = StreamId::new(TRIP.clone(), transition.saga_id);
-        Ok(vec![StreamAppend { stream, expected: history.expected(&TRIP), events }])
+        Ok(vec![StreamAppend {
+            stream,
+            expected: history.expected(&TRIP),
+            events,
+        }])
     }
 
     fn at_stake(&self, _history: &History) -> Option<Stake> {
-        Some(Stake { amount: 90_000, currency: "EUR".to_owned() })
+        Some(Stake {
+            amount: 90_000,
+            currency: "EUR".to_owned(),
+        })
     }
 }
 
@@ -145,7 +174,7 @@ fn note(event: &SagaEvent) -> Option<String> {
 }
 
 /// One line in the file of a trip.
-pub fn noted(note: &str) -> NewEvent {
+pub(crate) fn noted(note: &str) -> NewEvent {
     NewEvent {
         event_id: Uuid::now_v7(),
         event_type: "Noted".into(),
