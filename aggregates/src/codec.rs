@@ -182,7 +182,7 @@ fn read(event_type: &str, data: &RawValue) -> Option<serde_json::Result<Event>> 
         .or_else(|| wrap(DeliveryEvent::read(event_type, json)))
         .or_else(|| wrap(KakaoEvent::read(event_type, json)))
         .or_else(|| wrap(SubjectEvent::read(event_type, json)))
-        .or_else(|| saga::decode(event_type, data).map(|event| event.map(Event::Saga)))
+        .or_else(|| wrap(saga::decode(event_type, data)))
 }
 
 #[cfg(test)]

@@ -68,6 +68,12 @@ impl Event {
     }
 }
 
+impl From<SagaEvent> for Event {
+    fn from(event: SagaEvent) -> Self {
+        Self::Saga(event)
+    }
+}
+
 /// The category of the streams that an event belongs on.
 pub fn category_of(event: &Event) -> &'static str {
     match event {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aggregates::codec::decode;
 use aggregates::kakao::{self, Kind, Notice};
 use aggregates::money::{Currency, Money};
 use aggregates::order::{
@@ -11,14 +12,18 @@ use aggregates::order::{
 };
 use aggregates::personal::{Personal, Sealed};
 use aggregates::subject::Erase;
-use aggregates::{delivery, ids, payment};
+use aggregates::{Event, delivery, ids, payment};
 use chrono::{DateTime, Utc};
 use proptest::option;
 use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
+use crate::golden::golden;
+
 /// The order of every command here.
-pub(crate) const ORDER: Uuid = Uuid::from_u128(7);
+const ORDER: Uuid = Uuid::from_u128(7);
 
 /// Any time that four digits of a year can say, finer than an event keeps.
 fn time() -> impl Strategy<Value = DateTime<Utc>> {
@@ -262,4 +267,37 @@ pub(crate) fn erasures() -> impl Strategy<Value = Vec<Erase>> {
             }
         });
     prop::collection::vec(erase, 0..4)
+}
+
+/// What a saga's participants may answer: any JSON without fractions.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        words().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(words(), inner, 0..4)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+/// The golden saga events that carry free JSON, with any JSON in it.
+pub(crate) fn saga_events() -> impl Strategy<Value = Event> {
+    let free = [
+        ("SagaStarted", "input"),
+        ("SignalReceived", "data"),
+        ("StepDone", "output"),
+        ("StepResolved", "evidence"),
+    ];
+    (prop::sample::select(free.to_vec()), json()).prop_map(|((name, field), json)| {
+        let mut data: Value = serde_json::from_str(&golden(name, 1)).expect("JSON");
+        data[field] = json;
+        let data = to_raw_value(&data).expect("JSON");
+        decode(name, 1, &data).expect("a golden event with other JSON in a free field")
+    })
 }

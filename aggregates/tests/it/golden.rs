@@ -17,7 +17,8 @@ fn file_name(event_type: &str, version: i16) -> String {
     format!("{event_type}.v{version}.json")
 }
 
-fn golden(event_type: &str, version: i16) -> String {
+/// The text of one golden file.
+pub(crate) fn golden(event_type: &str, version: i16) -> String {
     let path = directory().join(file_name(event_type, version));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

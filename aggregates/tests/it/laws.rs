@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 use crate::generators::{
     delivery_commands, drafts, erasures, kakao_commands, order_commands, payment_commands,
+    saga_events,
 };
 
 /// Lets the commands come one after another. On the way, every decided event must fit and every
@@ -122,6 +123,11 @@ proptest! {
         let history = run::<Subject>(&commands, |_| {});
         folds_in_halves::<Subject>(&history);
         survives_the_log(&history, "subject");
+    }
+
+    #[test]
+    fn saga_events_survive_the_log(event in saga_events()) {
+        survives_the_log(&[event], "saga");
     }
 
     #[test]
