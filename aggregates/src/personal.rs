@@ -24,8 +24,7 @@ impl Sealed {
 
 /// Something personal in clear. It cannot be printed or serialised by accident; whoever needs it
 /// says [`Personal::expose`].
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Personal(String);
 
 impl Personal {
