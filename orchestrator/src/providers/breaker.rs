@@ -73,9 +73,6 @@ impl Breaker {
     }
 
     /// Asks for leave to call; in the half-open position it takes one of the few slots.
-    ///
-    /// # Errors
-    /// How long to wait before asking again.
     pub fn admit(&self, now: Instant) -> Result<(), Duration> {
         let mut state = self.lock();
         match &mut *state {

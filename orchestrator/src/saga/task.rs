@@ -215,8 +215,7 @@ impl Task {
         let hinted = std::mem::take(&mut self.hinted);
         let waiting = saga
             .definition()
-            .forward
-            .iter()
+            .steps()
             .filter(|spec| spec.kind == Kind::Await);
         for spec in waiting {
             let hint = hinted.iter().any(|step| step == spec.name);

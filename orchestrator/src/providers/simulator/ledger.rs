@@ -148,9 +148,6 @@ pub(super) struct Synced {
 }
 
 /// Reads every whole line in order.
-///
-/// # Errors
-/// When the file cannot be read or a line other than a torn last one is damaged.
 pub fn read(path: &Path) -> Result<Vec<Line>, LedgerError> {
     let mut lines = Vec::new();
     let file = File::open(path).map_err(|source| io(path, source))?;

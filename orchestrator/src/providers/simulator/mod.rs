@@ -79,9 +79,6 @@ impl Drop for Core {
 impl Simulator {
     /// Recovers the world from its ledger and sends the vans out. The receiver yields the orders whose parcels were
     /// scanned: hints only, some may be missing. Must be called inside a Tokio runtime.
-    ///
-    /// # Errors
-    /// When the ledger cannot be used.
     pub fn open(options: &Options) -> Result<(Self, mpsc::Receiver<Uuid>), LedgerError> {
         let mut world = World::new(options.handover_after, options.delivery_after);
         let path = options.data_dir.join(ledger::FILE_NAME);

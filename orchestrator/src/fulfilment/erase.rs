@@ -1,0 +1,57 @@
+//! Erasing a customer: the key of their data is deleted, and the log says so.
+
+use aggregates::ids;
+use aggregates::subject::{Erase, Rejection, Subject};
+use chrono::Utc;
+use eventstore::{ReadError, VaultError};
+
+use super::Fulfilment;
+use crate::execute::{ExecuteError, execute};
+
+/// What an erasure did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erased {
+    /// The key is gone, and everything sealed under it with it.
+    Now,
+    /// There was no key: nothing personal was ever stored, or it was erased before.
+    NothingLeft,
+}
+
+/// Why a customer is not known to be erased. Repeat it: erasing twice does no harm.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The keys cannot be read.
+    #[error("the keys cannot be read")]
+    Read(#[from] ReadError),
+    /// The erasure cannot be recorded.
+    #[error("the erasure cannot be recorded")]
+    Record(#[from] ExecuteError<Rejection>),
+    /// The key cannot be deleted.
+    #[error("the key cannot be deleted")]
+    Vault(#[from] VaultError),
+}
+
+impl Fulfilment {
+    /// Erases a customer's personal data. Recorded first, deleted then: a crash in between is healed by a repeat.
+    pub async fn erase(
+        &self,
+        customer: &str,
+        reason: &str,
+        actor: &str,
+    ) -> Result<Erased, EraseError> {
+        let command = Erase {
+            customer_id: customer.to_owned(),
+            reason: reason.to_owned(),
+            actor: actor.to_owned(),
+            key_exists: self.store.subject_keys().get(customer).await?.is_some(),
+            at: Utc::now(),
+        };
+        execute::<Subject>(&self.store, ids::subject_id(customer), &command).await?;
+        let erased = self.vault.erase(customer).await?;
+        Ok(if erased {
+            Erased::Now
+        } else {
+            Erased::NothingLeft
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Personal data on its way in and out: sealed before a command is decided, unsealed right before a provider is called.
+
+use aggregates::order::{
+    CheckedOrder, Contact, Order, Payment, SealedContact, SealedDetails, SealedPayment,
+};
+use aggregates::personal::{Personal, Sealed};
+use eventstore::{Vault, VaultError};
+
+/// Seals what of an order is personal under its customer's key. Does not touch the vault where there is nothing to seal.
+pub(super) async fn seal(vault: &Vault, order: &CheckedOrder) -> Result<SealedDetails, VaultError> {
+    let subject = order.customer_id.as_str();
+    let sealed = async |clear: &str| {
+        vault
+            .seal(subject, clear)
+            .await
+            .map(Sealed::from_ciphertext)
+    };
+    let payment = match &order.payment {
+        Some(Payment { method, token }) => Some(SealedPayment {
+            method: method.clone(),
+            token: sealed(token.expose()).await?,
+        }),
+        None => None,
+    };
+    let contact = match &order.contact {
+        Some(Contact { name, phone }) => Some(SealedContact {
+            name: sealed(name.expose()).await?,
+            phone: sealed(phone.expose()).await?,
+        }),
+        None => None,
+    };
+    let address = match &order.address {
+        Some(address) => Some(sealed(&address.to_json()).await?),
+        None => None,
+    };
+    Ok(SealedDetails {
+        payment,
+        contact,
+        address,
+    })
+}
+
+/// The personal parts of an order in clear; what was erased, or never given, is missing.
+#[derive(Debug, Clone, Default)]
+pub struct Details {
+    /// What the provider is asked to charge.
+    pub token: Option<Personal>,
+    /// The recipient's name.
+    pub name: Option<Personal>,
+    /// The recipient's phone number.
+    pub phone: Option<Personal>,
+    /// Where to send it: one JSON object.
+    pub address: Option<Personal>,
+}
+
+/// Which parts are needed; nothing else is unsealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The payment token.
+    Token,
+    /// Name, phone and address.
+    Parcel,
+    /// The phone number.
+    Phone,
+}
+
+/// Unseals what is needed of an order.
+pub(super) async fn unseal(
+    vault: &Vault,
+    order: &Order,
+    need: Need,
+) -> Result<Details, VaultError> {
+    let subject = order.customer_id.as_str();
+    let clear = async |sealed: Option<&Sealed>| match sealed {
+        Some(sealed) => {
+            let clear = vault.unseal(subject, sealed.ciphertext()).await?;
+            Ok::<_, VaultError>(clear.map(Personal::from))
+        }
+        None => Ok(None),
+    };
+    let contact = order.contact.as_ref();
+    let mut details = Details::default();
+    match need {
+        Need::Token => {
+            details.token = clear(order.payment.as_ref().map(|payment| &payment.token)).await?;
+        }
+        Need::Parcel => {
+            details.name = clear(contact.map(|contact| &contact.name)).await?;
+            details.phone = clear(contact.map(|contact| &contact.phone)).await?;
+            details.address = clear(order.address.as_ref()).await?;
+        }
+        Need::Phone => details.phone = clear(contact.map(|contact| &contact.phone)).await?,
+    }
+    Ok(details)
+}

@@ -1,0 +1,250 @@
+//! Placing an order: one append, one charge, one append, and an answer that stays the same for ever.
+
+use std::time::Duration;
+
+use aggregates::order::{Action, CheckedOrder, Command, Order, Place, Rejection};
+use aggregates::{Decider, ids};
+use chrono::Utc;
+use eventstore::{Expected, Position, ReadError, StreamId, VaultError, Version};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::answers::{OrderAnswer, Told, told};
+use super::saga::NAME;
+use super::steps::ANSWER_PENDING;
+use super::{Fulfilment, personal};
+use crate::execute::{Aggregate, FoldError, to_stream};
+use crate::saga::engine::{Running, StartError};
+
+/// Events of an order's stream that its first answer is among: it was placed, asked to be canceled, answered.
+const FIRST_EVENTS: usize = 8;
+
+/// How long a customer is asked to wait when the store cannot be reached.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// An order somebody wants.
+#[derive(Debug, Clone)]
+pub struct PlaceOrder {
+    /// What is ordered.
+    pub order: CheckedOrder,
+    /// Who sends the command.
+    pub principal: String,
+    /// Under which idempotency key; without one every command is a new order.
+    pub key: Option<String>,
+    /// Where it comes from, such as `import`.
+    pub source: Option<String>,
+}
+
+/// What became of the command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PlaceAnswer {
+    /// The order's first answer, the same to every repeat.
+    Answered(Box<OrderAnswer>),
+    /// The key stands for another order.
+    KeyReused {
+        /// That order.
+        order_id: Uuid,
+    },
+    /// The order is there, but nothing can be said about its payment yet.
+    InProgress {
+        /// The order.
+        order_id: Uuid,
+    },
+}
+
+/// Why nothing is known to have been done.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The payment provider is away. Nothing was stored, nothing was charged.
+    #[error("the payment provider cannot be reached")]
+    PaymentUnavailable {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The store is away. Nothing was charged; with the same key the command can be repeated safely.
+    #[error("the order cannot be stored")]
+    StoreUnavailable {
+        /// When to come again.
+        retry_after: Duration,
+        /// What the store said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The personal data cannot be sealed.
+    #[error("personal data cannot be sealed")]
+    Vault(#[from] VaultError),
+    /// The order's events make no sense to this build.
+    #[error("the order's events cannot be read")]
+    Unreadable(#[from] FoldError),
+    /// The command contradicts what is on record; the text says how.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl From<ReadError> for PlaceError {
+    fn from(source: ReadError) -> Self {
+        unavailable(source)
+    }
+}
+
+fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> PlaceError {
+    PlaceError::StoreUnavailable {
+        retry_after: STORE_RETRY,
+        source: Box::new(source),
+    }
+}
+
+impl Fulfilment {
+    /// Places an order and waits for its first answer. Run it in a task of its own: a caller that goes away must not cut it
+    /// in half (nothing would be lost, but the answer would come from the sweeper).
+    pub async fn place(&self, command: PlaceOrder) -> Result<PlaceAnswer, PlaceError> {
+        let customer = &command.order.customer_id;
+        let order_id = match &command.key {
+            Some(key) => ids::order_id(&command.principal, customer, key),
+            None => Uuid::now_v7(),
+        };
+        let hash = hash(&command.order);
+        if let Err(retry_after) = self.guards.admit_order() {
+            return self
+                .place_while_away(order_id, &command, &hash, retry_after)
+                .await;
+        }
+        let sealed = personal::seal(&self.vault, &command.order).await?;
+        let place = Place {
+            order_id,
+            order: command.order,
+            sealed,
+            principal: command.principal,
+            command_hash: hash.clone(),
+            source: command.source,
+        };
+        let action = Action::Place(Box::new(place));
+        let events = Order::decide(
+            &None,
+            &Command {
+                at: Utc::now(),
+                action,
+            },
+        )?;
+        let placed = to_stream(
+            Order::CATEGORY,
+            order_id,
+            Expected::NoStream,
+            events,
+            order_id,
+        );
+        match self
+            .engine
+            .start(NAME, order_id, Value::Null, vec![placed])
+            .await
+        {
+            Ok(running) => self.first_answer(running, order_id).await,
+            Err(StartError::Exists) => self.existing(order_id, &hash).await,
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Nothing new is begun while the provider is away; what was answered is answered again.
+    async fn place_while_away(
+        &self,
+        order_id: Uuid,
+        command: &PlaceOrder,
+        hash: &str,
+        retry_after: Duration,
+    ) -> Result<PlaceAnswer, PlaceError> {
+        let away = Err(PlaceError::PaymentUnavailable { retry_after });
+        if command.key.is_none() {
+            return away;
+        }
+        match self.told(order_id).await? {
+            Told::Nothing => away,
+            Told::Placed(_) | Told::Answered(_) => self.existing(order_id, hash).await,
+        }
+    }
+
+    /// The answer as this process's own events give it; no read.
+    async fn first_answer(
+        &self,
+        mut running: Running,
+        order_id: Uuid,
+    ) -> Result<PlaceAnswer, PlaceError> {
+        let answered = running.wait_for(|snapshot| {
+            // An unreadable event is no reason to wait: the reading below says what is wrong with it.
+            !matches!(
+                told(snapshot.history.events()),
+                Ok(Told::Placed(_) | Told::Nothing)
+            )
+        });
+        let budget = self.limits.payment_budget;
+        if tokio::time::timeout(budget, answered).await.is_err() {
+            self.say_pending(order_id).await;
+        }
+        match told(running.snapshot().history.events())? {
+            Told::Answered(answer) => Ok(PlaceAnswer::Answered(answer)),
+            Told::Placed(_) | Told::Nothing => self.read_answer(order_id).await,
+        }
+    }
+
+    /// Asks the saga to write down that the customer could not wait. If it cannot, the order is there all the same.
+    async fn say_pending(&self, order_id: Uuid) {
+        if let Err(error) = self
+            .engine
+            .signal(order_id, ANSWER_PENDING, Value::Null)
+            .await
+        {
+            tracing::warn!(order = %order_id, %error, "an order is pending and cannot be said to be");
+        }
+    }
+
+    async fn read_answer(&self, order_id: Uuid) -> Result<PlaceAnswer, PlaceError> {
+        Ok(match self.told(order_id).await {
+            Ok(Told::Answered(answer)) => PlaceAnswer::Answered(answer),
+            Ok(Told::Placed(_) | Told::Nothing) => PlaceAnswer::InProgress { order_id },
+            Err(PlaceError::StoreUnavailable { .. }) => PlaceAnswer::InProgress { order_id },
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// The same command again, or another one under its key. Where there is no answer yet, it is waited for: by whatever
+    /// node it comes, it comes through the log.
+    async fn existing(&self, order_id: Uuid, hash: &str) -> Result<PlaceAnswer, PlaceError> {
+        let deadline = Instant::now() + self.limits.payment_budget;
+        let mut seen = Position::ZERO;
+        loop {
+            let head = *self.store.watch().borrow();
+            let ordered = match self.told(order_id).await? {
+                Told::Nothing => None,
+                Told::Placed(ordered) => Some(*ordered),
+                Told::Answered(answer) if answer.ordered.command_hash == hash => {
+                    return Ok(PlaceAnswer::Answered(answer));
+                }
+                Told::Answered(_) => return Ok(PlaceAnswer::KeyReused { order_id }),
+            };
+            if ordered.is_some_and(|ordered| ordered.command_hash != hash) {
+                return Ok(PlaceAnswer::KeyReused { order_id });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(PlaceAnswer::InProgress { order_id });
+            }
+            seen = self.store.wait_past(seen.max(head), left).await?;
+        }
+    }
+
+    async fn told(&self, order_id: Uuid) -> Result<Told, PlaceError> {
+        let stream = StreamId::new(Order::CATEGORY, order_id);
+        let events = self
+            .store
+            .read_stream(&stream, Version::ZERO, FIRST_EVENTS)
+            .await?;
+        Ok(told(&events)?)
+    }
+}
+
+/// What tells a repeat from another order under the same key.
+fn hash(order: &CheckedOrder) -> String {
+    let digest = Sha256::digest(order.canonical_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

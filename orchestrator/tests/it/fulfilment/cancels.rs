@@ -1,0 +1,464 @@
+//! Every row of the table of cancels.
+
+use std::time::Duration;
+
+use aggregates::saga::Verdict;
+use eventstore::testing::{TestLog, each_backend};
+use orchestrator::fulfilment::cancel::CancelAnswer;
+use orchestrator::providers::simulator::ledger::{Op, Port};
+use orchestrator::providers::simulator::{Fault, Scan};
+use orchestrator::saga::verbs::{Finding, Request};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::shop::{Setup, Shop, TOTAL, eventually};
+
+const NOT_AT_ALL: Duration = Duration::ZERO;
+
+fn is_canceled(answer: &CancelAnswer) -> bool {
+    matches!(answer, CancelAnswer::Canceled { .. })
+}
+
+/// Vans are seen only when the carrier is asked: no hint comes.
+async fn begun(shop: &Shop, key: &str, token: &str) -> Uuid {
+    let (order, placing) = (Shop::id(key), shop.fulfilment.clone());
+    let command = super::shop::command(key, super::shop::order(token));
+    tokio::spawn(async move { placing.place(command).await });
+    eventually(|| async { !shop.story(order).await.is_empty() }).await;
+    order
+}
+
+#[tokio::test]
+async fn a_charge_in_flight_is_resolved_first_and_goes_back() {
+    let setup = Setup {
+        provider_time_limit: Duration::from_secs(10),
+        ..Setup::default()
+    };
+    let shop = Shop::with(setup).await;
+    let order = begun(&shop, "a", "slow-200").await;
+    assert_eq!(
+        shop.cancel_within(order, NOT_AT_ALL).await,
+        CancelAnswer::Canceling
+    );
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    let story = shop.story(order).await;
+    let told = ["Ordered", "OrderPending", "OrderCancelRequested"];
+    let done = ["Paid", "OrderPaid", "OrderCanceled", "PayCanceled"];
+    let mut sorted = story.clone();
+    sorted.sort();
+    let mut expected: Vec<_> = told.iter().chain(&done).map(ToString::to_string).collect();
+    assert!(
+        story.ends_with(&["OrderCanceled".to_string(), "PayCanceled".to_string()]),
+        "{story:?}"
+    );
+    expected.sort();
+    assert_eq!(sorted, expected);
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Refund]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_unknown_charge_that_was_declined_leaves_nothing_to_undo() {
+    let shop = Shop::open().await;
+    let order = Shop::id("a");
+    shop.simulator.script(Op::Charge, order, Fault::LoseRequest);
+    shop.simulator
+        .script(Op::Charge, order, Fault::Refuse("card-declined"));
+    begun(&shop, "a", "ok").await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert!(
+        shop.story(order)
+            .await
+            .contains(&"PaymentDeclined".to_string())
+    );
+    assert_eq!(shop.effects(order), []);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn paid_and_not_shipped_is_refunded_without_a_hold() {
+    each_backend(|log: TestLog| async move {
+        let shop = Shop::on(log, Setup::default()).await;
+        shop.simulator.set_outage(Port::Carrier, true);
+        let order = shop.paid("a").await;
+        assert!(is_canceled(&shop.cancel(order).await));
+        shop.at_rest(order).await;
+        let story = shop.story(order).await;
+        let expected = [
+            "Ordered",
+            "Paid",
+            "OrderPaid",
+            "OrderCancelRequested",
+            "OrderCanceled",
+            "PayCanceled",
+        ];
+        assert_eq!(story, expected);
+        assert_eq!(shop.effects(order), [Op::Charge, Op::Refund]);
+        shop.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shipment_in_flight_is_resolved_first_and_held() {
+    let setup = Setup {
+        provider_time_limit: Duration::from_secs(10),
+        ..Setup::default()
+    };
+    let shop = Shop::with(setup).await;
+    let order = Shop::id("a");
+    shop.simulator
+        .script(Op::Ship, order, Fault::Slow(Duration::from_millis(200)));
+    shop.paid("a").await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Refund, Op::Cancel]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_shipped_parcel_is_held_then_refunded_then_called_off() {
+    each_backend(|log: TestLog| async move {
+        let shop = Shop::on(log, Setup::default()).await;
+        let order = shop.shipped("a").await;
+        assert!(is_canceled(&shop.cancel(order).await));
+        shop.at_rest(order).await;
+        let story = shop.story(order).await;
+        let unwound = [
+            "OrderCancelRequested",
+            "DeliveryHeld",
+            "OrderCanceled",
+            "PayCanceled",
+            "DeliveryCanceled",
+        ];
+        assert_eq!(story[5..], unwound);
+        let report = shop.close().await;
+        assert_eq!(report.counts.messages_sent, 2);
+        assert_eq!(report.counts.returned["KRW"], TOTAL);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_money_goes_back_while_the_hold_is_unknown() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator.set_outage(Port::Carrier, true);
+    assert_eq!(
+        shop.cancel_within(order, Duration::from_millis(100)).await,
+        CancelAnswer::Canceling
+    );
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Ship]);
+    shop.simulator.set_outage(Port::Carrier, false);
+    shop.simulator.script(Op::Hold, order, Fault::LoseReply);
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Refund, Op::Cancel]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_refused_hold_refuses_the_cancel_and_the_order_goes_on_as_before() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Hold, order, Fault::Refuse("sorted"));
+    let CancelAnswer::PastPointOfNoReturn(refusal) = shop.cancel(order).await else {
+        panic!("it was not refused")
+    };
+    assert_eq!(refusal.code, "sorted");
+    let now = shop.fulfilment.order(order).await.unwrap().unwrap().value;
+    assert_eq!(now.shown_status(), "Shipped");
+    // A later request is a request of its own, and the carrier has changed its mind.
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    let report = shop.close().await;
+    assert_eq!(report.counts.cancel_refused, 1);
+}
+
+#[tokio::test]
+async fn a_parcel_that_left_without_our_knowing_refuses_the_cancel() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator.set_outage(Port::Carrier, true);
+    assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
+    assert_eq!(
+        shop.cancel_within(order, NOT_AT_ALL).await,
+        CancelAnswer::Canceling
+    );
+    shop.simulator.set_outage(Port::Carrier, false);
+    assert!(matches!(
+        shop.cancel(order).await,
+        CancelAnswer::PastPointOfNoReturn(_)
+    ));
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Ship, Op::Handover]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn handed_over_and_delivered_orders_can_only_be_returned() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator.scan(order, Scan::HandOver, false).await;
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| saga.state.is_done("handover"))
+        .await;
+    assert!(matches!(
+        shop.cancel(order).await,
+        CancelAnswer::PastPointOfNoReturn(_)
+    ));
+    shop.simulator.scan(order, Scan::Deliver, false).await;
+    shop.fulfilment.scanned(order);
+    shop.at_rest(order).await;
+    assert!(matches!(
+        shop.cancel(order).await,
+        CancelAnswer::PastPointOfNoReturn(_)
+    ));
+    let story = shop.story(order).await;
+    let expected = [
+        "Ordered",
+        "Paid",
+        "OrderPaid",
+        "Shipped",
+        "OrderShipped",
+        "HandedOver",
+        "OrderHandedOver",
+        "Delivered",
+        "OrderDelivered",
+    ];
+    assert_eq!(story, expected);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_shipment_refused_for_good_cancels_the_order_in_the_systems_name() {
+    let shop = Shop::open().await;
+    let order = Shop::id("a");
+    shop.simulator
+        .script(Op::Ship, order, Fault::Refuse("address-unknown"));
+    shop.paid("a").await;
+    shop.at_rest(order).await;
+    let now = shop.fulfilment.order(order).await.unwrap().unwrap().value;
+    assert_eq!(now.canceled.unwrap().actor, "system");
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Refund]);
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_refund_refused_for_good_parks_the_saga_and_resolving_it_goes_on() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Refund, order, Fault::Refuse("account-closed"));
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Ship, Op::Hold]);
+    let report = shop.audit().await;
+    assert_eq!((report.counts.parked, report.violations.len()), (1, 0));
+
+    let by_hand = Finding {
+        outcome: Verdict::Done,
+        evidence: json!({ "ref": "bank transfer 77" }),
+        force: true,
+    };
+    let request = Request {
+        actor: "operator".into(),
+        reason: "sent by bank".into(),
+    };
+    shop.fulfilment
+        .engine()
+        .resolve(order, "refund", by_hand, &request)
+        .await
+        .unwrap();
+    shop.until(order, |saga| saga.state.is_finished()).await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
+    assert_eq!(payment.refunded(), TOTAL);
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Cancel]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_refused_refund_can_be_tried_again_under_a_fresh_key() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Refund, order, Fault::Refuse("account-closed"));
+    shop.cancel(order).await;
+    shop.at_rest(order).await;
+    let request = Request {
+        actor: "operator".into(),
+        reason: "account opened".into(),
+    };
+    shop.fulfilment
+        .engine()
+        .retry(order, "refund", &request)
+        .await
+        .unwrap();
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Refund, Op::Cancel]
+    );
+    shop.close().await;
+}
+
+/// A carrier that takes along what it promised to hold, before the money went back.
+async fn scanned_after_hold(shop: &Shop) -> Uuid {
+    let order = shop.shipped("a").await;
+    shop.simulator.set_outage(Port::Payment, true);
+    assert_eq!(
+        shop.cancel_within(order, NOT_AT_ALL).await,
+        CancelAnswer::Canceling
+    );
+    shop.until(order, |saga| saga.state.step("refund").is_some())
+        .await;
+    assert!(shop.simulator.scan(order, Scan::HandOver, true).await);
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| {
+        saga.state.status() == aggregates::saga::Status::Parked
+    })
+    .await;
+    shop.simulator.set_outage(Port::Payment, false);
+    order
+}
+
+#[tokio::test]
+async fn a_scan_after_a_granted_hold_is_an_exception_and_stops_the_refund() {
+    let shop = Shop::open().await;
+    let order = scanned_after_hold(&shop).await;
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    assert!(
+        shop.story(order)
+            .await
+            .contains(&"DeliveryException".to_string())
+    );
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Handover]
+    );
+    let report = shop.close().await;
+    assert_eq!(report.counts.parked, 1);
+}
+
+#[tokio::test]
+async fn a_parcel_that_came_back_after_such_a_scan_is_refunded() {
+    let shop = Shop::open().await;
+    let order = scanned_after_hold(&shop).await;
+    let back = Finding {
+        outcome: Verdict::Undone,
+        evidence: json!(null),
+        force: true,
+    };
+    let request = Request {
+        actor: "operator".into(),
+        reason: "the carrier brought it back".into(),
+    };
+    shop.fulfilment
+        .engine()
+        .resolve(order, "handover", back, &request)
+        .await
+        .unwrap();
+    shop.until(order, |saga| saga.state.is_done("refund")).await;
+    assert!(shop.story(order).await.contains(&"PayCanceled".to_string()));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_is_gone_after_such_a_scan_stays_paid() {
+    let shop = Shop::open().await;
+    let order = scanned_after_hold(&shop).await;
+    let gone = Finding {
+        outcome: Verdict::Done,
+        evidence: json!(null),
+        force: true,
+    };
+    let request = Request {
+        actor: "operator".into(),
+        reason: "the customer has it".into(),
+    };
+    shop.fulfilment
+        .engine()
+        .resolve(order, "handover", gone, &request)
+        .await
+        .unwrap();
+    shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Handover]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_final_answer_never_changes_and_a_repeat_gives_the_current_one() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let first = shop.cancel(order).await;
+    assert!(is_canceled(&first));
+    shop.at_rest(order).await;
+    assert!(is_canceled(&shop.cancel(order).await));
+
+    shop.place("b", "decline").await;
+    assert_eq!(
+        shop.cancel(Shop::id("b")).await,
+        CancelAnswer::AlreadyRejected
+    );
+    assert_eq!(shop.cancel(Uuid::now_v7()).await, CancelAnswer::NotFound);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn ten_requests_at_once_cancel_and_refund_once() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let asking = (0..10).map(|_| shop.cancel(order));
+    let answers = futures_util::future::join_all(asking).await;
+    assert!(answers.iter().all(is_canceled), "{answers:?}");
+    shop.at_rest(order).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Hold, Op::Refund, Op::Cancel]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_cancel_suppresses_a_shipped_message_that_was_not_sent() {
+    let shop = Shop::open().await;
+    shop.simulator.set_outage(Port::Kakao, true);
+    let order = shop.paid("a").await;
+    shop.until(order, |saga| {
+        saga.state
+            .step("notify")
+            .is_some_and(|step| step.attempt > 0)
+    })
+    .await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.simulator.set_outage(Port::Kakao, false);
+    shop.at_rest(order).await;
+    let report = shop.close().await;
+    assert_eq!(
+        (
+            report.counts.messages_sent,
+            report.counts.messages_suppressed
+        ),
+        (1, 1)
+    );
+}

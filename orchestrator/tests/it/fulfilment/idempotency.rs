@@ -1,0 +1,165 @@
+//! One key, one order, one answer.
+
+use std::time::Duration;
+
+use eventstore::testing::{TestLog, each_backend};
+use orchestrator::fulfilment::answers::Verdict;
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::place::PlaceAnswer;
+use orchestrator::providers::simulator::Scan;
+use orchestrator::saga::engine;
+
+use super::shop::{CUSTOMER, PRINCIPAL, Setup, Shop, answered, command, order, order_of};
+
+#[tokio::test]
+async fn a_repeat_gets_the_same_answer_whatever_has_happened_since() {
+    each_backend(|log: TestLog| async move {
+        let shop = Shop::on(log, Setup::default()).await;
+        let first = answered(shop.place("a", "ok").await);
+        let id = Shop::id("a");
+        assert_eq!(answered(shop.place("a", "ok").await), first);
+        shop.until(id, |saga| saga.state.is_done("ship")).await;
+        shop.cancel(id).await;
+        shop.at_rest(id).await;
+        assert_eq!(answered(shop.place("a", "ok").await), first);
+        let report = shop.close().await;
+        assert_eq!(report.counts.orders, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_process_gives_the_same_answer() {
+    let shop = Shop::open().await;
+    let first = shop.place("a", "ok").await;
+    let other = shop.another(engine::Options::default());
+    assert_eq!(other.place(command("a", order("ok"))).await.unwrap(), first);
+    shop.simulator
+        .scan(Shop::id("a"), Scan::HandOver, false)
+        .await;
+    assert_eq!(other.place(command("a", order("ok"))).await.unwrap(), first);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn another_order_under_a_used_key_is_refused() {
+    let shop = Shop::open().await;
+    shop.paid("a").await;
+    let reused = PlaceAnswer::KeyReused {
+        order_id: Shop::id("a"),
+    };
+    assert_eq!(shop.place("a", "another-token").await, reused);
+    let report = shop.close().await;
+    assert_eq!(report.counts.orders, 1);
+}
+
+#[tokio::test]
+async fn the_same_key_of_another_customer_or_principal_is_another_order() {
+    let shop = Shop::open().await;
+    shop.paid("a").await;
+    let other_customer = command("a", order_of("34", "ok"));
+    answered(shop.fulfilment.place(other_customer).await.unwrap());
+    let mut other_principal = command("a", order_of(CUSTOMER, "ok"));
+    other_principal.principal = format!("not {PRINCIPAL}");
+    answered(shop.fulfilment.place(other_principal).await.unwrap());
+    let report = shop.close().await;
+    assert_eq!(report.counts.orders, 3);
+}
+
+#[tokio::test]
+async fn without_a_key_every_command_is_a_new_order() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        let mut command = command("a", order("ok"));
+        command.key = None;
+        answered(shop.fulfilment.place(command).await.unwrap());
+    }
+    let report = shop.close().await;
+    assert_eq!(report.counts.orders, 2);
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_rejected_order_is_rejected_again_and_charged_never() {
+    let shop = Shop::open().await;
+    let first = answered(shop.place("a", "decline").await);
+    assert!(matches!(first.verdict, Verdict::Rejected(_)));
+    assert_eq!(answered(shop.place("a", "decline").await), first);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_repeats_at_once_are_one_order_with_one_answer() {
+    each_backend(|log: TestLog| async move {
+        let shop = Shop::on(log, Setup::default()).await;
+        let other = shop.another(engine::Options::default());
+        let placing = (0..100).map(|nth| {
+            let node = if nth % 2 == 0 {
+                shop.fulfilment.clone()
+            } else {
+                other.clone()
+            };
+            tokio::spawn(async move { node.place(command("a", order("slow-20"))).await.unwrap() })
+        });
+        let answers = futures_util::future::join_all(placing).await;
+        let first = answers[0].as_ref().unwrap();
+        assert!(matches!(first, PlaceAnswer::Answered(_)), "{first:?}");
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.as_ref().unwrap() == first)
+        );
+        let report = shop.close().await;
+        assert_eq!((report.counts.orders, report.counts.paid), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_while_nothing_is_known_waits_out_the_budget_and_is_in_progress() {
+    let setup = Setup::default();
+    let limits = Limits {
+        payment_budget: Duration::from_secs(3),
+        ..setup.limits.clone()
+    };
+    let shop = Shop::with(Setup {
+        limits,
+        provider_time_limit: Duration::from_secs(9),
+        ..setup
+    })
+    .await;
+    let impatient = Limits {
+        payment_budget: Duration::from_millis(30),
+        ..Setup::default().limits
+    };
+    let repeating = shop.another_with(impatient);
+    let placing = shop.fulfilment.clone();
+    let first = tokio::spawn(async move { placing.place(command("a", order("slow-500"))).await });
+    super::shop::eventually(|| async { !shop.story(Shop::id("a")).await.is_empty() }).await;
+    let repeat = repeating
+        .place(command("a", order("slow-500")))
+        .await
+        .unwrap();
+    assert_eq!(
+        repeat,
+        PlaceAnswer::InProgress {
+            order_id: Shop::id("a")
+        }
+    );
+    let first = answered(first.await.unwrap().unwrap());
+    assert!(matches!(first.verdict, Verdict::Paid { .. }));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_goes_on_when_its_caller_goes_away() {
+    let shop = Shop::open().await;
+    let placing = shop.fulfilment.clone();
+    let caller = tokio::spawn(async move { placing.place(command("a", order("slow-30"))).await });
+    super::shop::eventually(|| async { !shop.story(Shop::id("a")).await.is_empty() }).await;
+    caller.abort();
+    shop.until(Shop::id("a"), |saga| saga.state.is_done("notify"))
+        .await;
+    let answer = answered(shop.place("a", "slow-30").await);
+    assert!(matches!(answer.verdict, Verdict::Paid { .. }));
+    shop.close().await;
+}

@@ -1,0 +1,131 @@
+//! Messages to customers: direct ones, and what becomes of them when the dealer is away.
+
+use std::time::Duration;
+
+use aggregates::kakao::{CheckedMessage, MessageDraft, Progress};
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::messages::{SendAnswer, SendMessage};
+use orchestrator::providers::simulator::Fault;
+use orchestrator::providers::simulator::ledger::{Op, Port};
+
+use super::shop::{PRINCIPAL, Setup, Shop};
+
+fn message(text: &str) -> CheckedMessage {
+    let draft = MessageDraft {
+        order_id: "111".into(),
+        customer_id: "33".into(),
+        status: "Shipped".into(),
+        message: text.into(),
+    };
+    draft.check().unwrap()
+}
+
+fn send(key: Option<&str>, text: &str) -> SendMessage {
+    let key = key.map(str::to_owned);
+    SendMessage {
+        message: message(text),
+        principal: PRINCIPAL.into(),
+        key,
+    }
+}
+
+fn recorded(answer: SendAnswer) -> uuid::Uuid {
+    match answer {
+        SendAnswer::Recorded(message) => message.value.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_direct_message_is_recorded_and_sent_once() {
+    let shop = Shop::open().await;
+    let id = recorded(
+        shop.fulfilment
+            .send_message(send(Some("k"), "hello"))
+            .await
+            .unwrap(),
+    );
+    shop.at_rest(id).await;
+    let again = recorded(
+        shop.fulfilment
+            .send_message(send(Some("k"), "hello"))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(again, id);
+    let other = shop
+        .fulfilment
+        .send_message(send(Some("k"), "bye"))
+        .await
+        .unwrap();
+    assert_eq!(other, SendAnswer::KeyReused { message_id: id });
+    let report = shop.close().await;
+    assert_eq!(
+        (report.counts.messages_sent, report.counts.messages_doubled),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_looked_up_and_not_sent_again() {
+    let shop = Shop::open().await;
+    shop.simulator.set_outage(Port::Kakao, true);
+    let id = recorded(
+        shop.fulfilment
+            .send_message(send(None, "hello"))
+            .await
+            .unwrap(),
+    );
+    shop.simulator.script(Op::Send, id, Fault::LoseReply);
+    shop.simulator.set_outage(Port::Kakao, false);
+    shop.at_rest(id).await;
+    let report = shop.close().await;
+    assert_eq!(
+        (report.counts.messages_sent, report.counts.messages_doubled),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_sent_in_its_time_fails_and_the_order_does_not() {
+    let setup = Setup::default();
+    let limits = Limits {
+        message_budget: Duration::from_millis(100),
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    shop.simulator.set_outage(Port::Kakao, true);
+    let id = recorded(
+        shop.fulfilment
+            .send_message(send(None, "hello"))
+            .await
+            .unwrap(),
+    );
+    shop.at_rest(id).await;
+    let failed = shop.fulfilment.message(id).await.unwrap().unwrap().value;
+    assert!(matches!(failed.progress, Progress::Failed(_)), "{failed:?}");
+
+    let order = shop.paid("a").await;
+    shop.until(order, |saga| {
+        saga.state
+            .step("notify")
+            .is_some_and(|step| step.is_settled())
+    })
+    .await;
+    let report = shop.close().await;
+    assert_eq!(report.counts.messages_failed, 2);
+    assert_eq!(report.counts.by_status["Shipped"], 1);
+}
+
+#[tokio::test]
+async fn orders_are_taken_and_paid_while_carrier_and_dealer_are_away() {
+    let shop = Shop::open().await;
+    shop.simulator.set_outage(Port::Carrier, true);
+    shop.simulator.set_outage(Port::Kakao, true);
+    let order = shop.paid("a").await;
+    shop.simulator.set_outage(Port::Carrier, false);
+    shop.until(order, |saga| saga.state.is_done("ship")).await;
+    shop.simulator.set_outage(Port::Kakao, false);
+    shop.until(order, |saga| saga.state.is_done("notify")).await;
+    shop.close().await;
+}
