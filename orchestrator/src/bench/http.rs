@@ -20,6 +20,8 @@ pub(super) struct HttpClient {
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
+    /// Whether it says when to come again.
+    pub(super) retry_after: bool,
     pub(super) body: Vec<u8>,
 }
 
@@ -54,6 +56,7 @@ impl HttpClient {
         self.stream.get_mut().write_all(request.as_bytes()).await?;
         let status = status_of(self.next_line().await?)?;
         let mut length = 0;
+        let mut retry_after = false;
         loop {
             let line = self.next_line().await?;
             if line.is_empty() {
@@ -62,13 +65,18 @@ impl HttpClient {
             if let Some(value) = header(line, "content-length") {
                 length = value.parse().map_err(io::Error::other)?;
             }
+            retry_after |= header(line, "retry-after").is_some();
         }
         if length > BODY_MAX {
             return Err(io::Error::other(format!("an answer of {length} bytes")));
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
-        Ok(Reply { status, body })
+        Ok(Reply {
+            status,
+            retry_after,
+            body,
+        })
     }
 
     async fn next_line(&mut self) -> io::Result<&str> {

@@ -10,6 +10,7 @@ mod figures;
 mod fill;
 mod http;
 mod memory;
+mod open_loop;
 mod orders;
 mod payload;
 mod raw;

@@ -11,6 +11,7 @@ use super::announcements::Announcements;
 use super::closed_loop::closed_loop;
 use super::figures::{Latencies, Pair, Percentiles, Run, count, median, per};
 use super::memory::{Memory, MemoryWatch};
+use super::open_loop::{OpenLoop, open_loop};
 use super::report::{Note, Report};
 use super::scratch::{Scratch, connect, with_scratch};
 use super::server::Server;
@@ -20,6 +21,12 @@ use super::{Pairs, note, raw};
 
 /// Before the first pair: connections, caches and the customers' keys exist.
 const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How many times the measured rate arrives in the overload.
+const OVERLOADED: f64 = 10.0;
+const OVERLOAD: Duration = Duration::from_secs(5);
+/// How long the server is watched afterwards at half of its rate; the last refusal in it is when it had recovered.
+const RECOVERY: Duration = Duration::from_secs(12);
 
 /// How to measure orders.
 #[derive(Debug, Args)]
@@ -102,8 +109,20 @@ async fn measure(
         .await?
         .latencies
         .percentiles();
-    let open = shop.open_loop(rate, args.open_length).await?;
+    let open = open_loop(&shop, rate, args.open_length).await?;
     let memory = memory.stop();
+    anyhow::ensure!(
+        open.refused == 0,
+        "{} orders were refused at half of the rate",
+        open.refused
+    );
+    note(&format!(
+        "{:.0} orders/s for {:?}",
+        rate * 2.0 * OVERLOADED,
+        OVERLOAD
+    ))?;
+    let overload = open_loop(&shop, rate * 2.0 * OVERLOADED, OVERLOAD).await?;
+    let after = open_loop(&shop, rate, RECOVERY).await?;
     let side = Beside {
         rate,
         events_per_order: median(events_per_order),
@@ -112,6 +131,8 @@ async fn measure(
         posts: open.answered.percentiles(),
         messages: open.announced.percentiles(),
         memory,
+        overload,
+        after,
     };
     Ok(Report::new("orders", "orders/s", &pairs, side.notes()))
 }
@@ -125,6 +146,8 @@ struct Beside {
     posts: Percentiles,
     messages: Percentiles,
     memory: Memory,
+    overload: OpenLoop,
+    after: OpenLoop,
 }
 
 impl Beside {
@@ -149,6 +172,19 @@ impl Beside {
             Note::new("memory, first", self.memory.first, "MiB"),
             Note::new("memory, most", self.memory.most, "MiB"),
             Note::new("memory, last", self.memory.last, "MiB"),
+            Note::new("overload, paid", self.overload.goodput(), "orders/s"),
+            Note::new(
+                "overload, paid / rate",
+                per(self.overload.goodput(), 2.0 * self.rate),
+                "times",
+            ),
+            Note::new("overload, refused", count(self.overload.refused), "orders"),
+            Note::new("overload, pending", count(self.overload.pending), "orders"),
+            Note::new(
+                "overload, recovered after",
+                self.after.last_refused.as_secs_f64(),
+                "s",
+            ),
         ]
     }
 }

@@ -1,38 +1,41 @@
-//! Customers that order books over HTTP, in a closed loop or at a fixed rate.
+//! Customers that order books over HTTP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::announcements::Announcements;
 use super::closed_loop::Caller;
-use super::figures::{Latencies, count};
-use super::http::HttpClient;
+use super::figures::Latencies;
+use super::http::{HttpClient, Reply};
 
 /// Customers come back; so many are enough that no two orders in flight are the same customer's.
 const CUSTOMERS: u64 = 1000;
-/// Below this the timer itself is too coarse to space requests.
-const ARRIVALS_EVERY: Duration = Duration::from_millis(1);
 
 /// Where orders go and how it is known that they have arrived.
 #[derive(Clone)]
 pub(super) struct Shop {
     pub(super) address: SocketAddr,
-    pub(super) announcements: Announcements,
+    announcements: Announcements,
     /// Makes every order and its idempotency key its own.
     orders: Arc<AtomicU64>,
 }
 
-/// How long one order took.
-struct Placed {
-    answered: Duration,
-    announced: Duration,
+/// What became of one order.
+pub(super) enum Outcome {
+    /// Paid, and the customer was told.
+    Placed {
+        answered: Duration,
+        announced: Duration,
+    },
+    /// The payment's outcome was not known in time.
+    Pending,
+    /// Not taken: come again later.
+    Refused,
 }
 
 #[derive(Deserialize)]
@@ -50,101 +53,53 @@ impl Shop {
         }
     }
 
+    pub(super) async fn connect(&self) -> anyhow::Result<HttpClient> {
+        HttpClient::connect(self.address)
+            .await
+            .context("connecting to the server")
+    }
+
     /// Orders one book and waits for the answer, then for the message to the customer. The connection is given back
-    /// in between through `free`.
-    async fn order(
+    /// in between through `free`. Time counts from `began`.
+    pub(super) async fn order(
         &self,
         mut client: HttpClient,
+        began: Instant,
         free: impl FnOnce(HttpClient),
-    ) -> anyhow::Result<Placed> {
+    ) -> anyhow::Result<Outcome> {
         let number = self.orders.fetch_add(1, Ordering::Relaxed);
-        let began = Instant::now();
         let reply = client
             .post("/orders", &format!("bench-{number}"), &order_body(number))
             .await
             .context("placing an order")?;
         let answered = began.elapsed();
         free(client);
-        if reply.status != 201 {
-            bail!(
-                "POST /orders answered {}: {}",
-                reply.status,
-                String::from_utf8_lossy(&reply.body)
-            );
-        }
-        let answer: Answer =
-            serde_json::from_slice(&reply.body).context("the answer to POST /orders")?;
-        let announced = self
-            .announcements
-            .of(&answer.order_id)
-            .await?
-            .saturating_duration_since(began);
-        Ok(Placed {
-            answered,
-            announced,
-        })
-    }
-
-    /// Sends `rate` orders a second for `length`, whether or not earlier ones have been answered.
-    pub(super) async fn open_loop(&self, rate: f64, length: Duration) -> anyhow::Result<OpenLoop> {
-        let idle = Arc::new(Mutex::new(Vec::new()));
-        let mut placing = JoinSet::new();
-        let mut ticks = interval(ARRIVALS_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let began = Instant::now();
-        let mut sent = 0_u64;
-        while began.elapsed() < length {
-            ticks.tick().await;
-            while count(sent) < began.elapsed().as_secs_f64() * rate {
-                placing.spawn(order_on_an_idle_connection(
-                    self.clone(),
-                    Arc::clone(&idle),
-                    Instant::now(),
-                ));
-                sent += 1;
+        match reply {
+            Reply {
+                status: 201, body, ..
+            } => {
+                let answer: Answer =
+                    serde_json::from_slice(&body).context("the answer to POST /orders")?;
+                let told = self.announcements.of(&answer.order_id).await?;
+                Ok(Outcome::Placed {
+                    answered,
+                    announced: told.saturating_duration_since(began),
+                })
+            }
+            Reply { status: 202, .. } => Ok(Outcome::Pending),
+            Reply {
+                status: 503,
+                retry_after: true,
+                ..
+            } => Ok(Outcome::Refused),
+            Reply { status, body, .. } => {
+                bail!(
+                    "POST /orders answered {status}: {}",
+                    String::from_utf8_lossy(&body)
+                )
             }
         }
-        let mut result = OpenLoop::default();
-        while let Some(ended) = placing.join_next().await {
-            let placed = ended.context("an order panicked")??;
-            result.answered.record(placed.answered);
-            result.announced.record(placed.announced);
-        }
-        Ok(result)
     }
-}
-
-/// Latencies at a fixed rate of arrivals.
-#[derive(Debug, Default)]
-pub(super) struct OpenLoop {
-    pub(super) answered: Latencies,
-    pub(super) announced: Latencies,
-}
-
-/// The time to get a connection counts: a customer waits for it too.
-async fn order_on_an_idle_connection(
-    shop: Shop,
-    idle: Arc<Mutex<Vec<HttpClient>>>,
-    arrived: Instant,
-) -> anyhow::Result<Placed> {
-    let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let client = match taken {
-        Some(client) => client,
-        None => HttpClient::connect(shop.address)
-            .await
-            .context("connecting to the server")?,
-    };
-    let waited = arrived.elapsed();
-    let give_back = |client| {
-        idle.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(client)
-    };
-    let placed = shop.order(client, give_back).await?;
-    Ok(Placed {
-        answered: placed.answered + waited,
-        announced: placed.announced + waited,
-    })
 }
 
 /// One of many customers that wait for their message before they order again.
@@ -156,9 +111,7 @@ pub(super) struct Customer {
 
 impl Customer {
     pub(super) async fn new(shop: Shop) -> anyhow::Result<Self> {
-        let client = HttpClient::connect(shop.address)
-            .await
-            .context("connecting to the server")?;
+        let client = shop.connect().await?;
         Ok(Self {
             shop,
             client: Some(client),
@@ -173,11 +126,14 @@ impl Caller for Customer {
             .client
             .take()
             .context("the connection was lost with the last order")?;
-        let placed = self
+        let outcome = self
             .shop
-            .order(client, |client| self.client = Some(client))
+            .order(client, Instant::now(), |client| self.client = Some(client))
             .await?;
-        self.answered.record(placed.answered);
+        let Outcome::Placed { answered, .. } = outcome else {
+            bail!("an order was not paid at once although the server was not overloaded");
+        };
+        self.answered.record(answered);
         Ok(())
     }
 }
