@@ -5,4 +5,5 @@ mod idempotency;
 mod messages;
 mod personal;
 mod shop;
+mod survives;
 mod tokens;

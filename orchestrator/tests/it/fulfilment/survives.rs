@@ -1,0 +1,334 @@
+//! The fulfilment saga goes through all that a saga must survive: each step twice, every kind of failure at each step, a crash at
+//! each append and before and after each effect, a frozen owner at each step, a cancel at every point.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aggregates::Decider;
+use aggregates::order::{Action, Command, Order, Place, SealedDetails, Status};
+use aggregates::saga::Phase;
+use chrono::Utc;
+use eventstore::testing::TestLog;
+use eventstore::{Expected, MasterKeyFile, Vault};
+use futures_util::future::BoxFuture;
+use orchestrator::execute::{Aggregate, to_stream};
+use orchestrator::fulfilment::facts::Facts;
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::participants::Providers;
+use orchestrator::fulfilment::{Parts, Sagas};
+use orchestrator::providers::breaker::Policy;
+use orchestrator::providers::ports::{Answer, CarrierPort, Found, Label, Shipment, Tracking};
+use orchestrator::providers::simulator::ledger::{FILE_NAME, Line, Op, Verdict};
+use orchestrator::providers::simulator::{Options, Scan, Simulator};
+use orchestrator::saga::definition::Saga;
+use orchestrator::saga::view::Snapshot;
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::shop::{TOTAL, order};
+use crate::harness::{Fault, Start, Strike, Suite, Trial, World};
+
+/// A carrier whose vans come when somebody asks for the second and the third time, and never by themselves.
+struct Prompt {
+    simulator: Simulator,
+    looks: Mutex<HashMap<Uuid, u32>>,
+}
+
+impl CarrierPort for Prompt {
+    fn ship(&self, shipment: Shipment) -> BoxFuture<'_, Answer<Label>> {
+        self.simulator.ship(shipment)
+    }
+
+    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<Label>> {
+        CarrierPort::probe(&self.simulator, order_id, key)
+    }
+
+    fn hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>> {
+        self.simulator.hold(order_id, key)
+    }
+
+    fn probe_hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>> {
+        self.simulator.probe_hold(order_id, key)
+    }
+
+    fn cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>> {
+        self.simulator.cancel(order_id, key)
+    }
+
+    fn probe_cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>> {
+        self.simulator.probe_cancel(order_id, key)
+    }
+
+    fn track(&self, order_id: Uuid) -> BoxFuture<'_, Found<Tracking>> {
+        let looks = {
+            let mut looks = self.looks.lock().unwrap();
+            let looks = looks.entry(order_id).or_default();
+            *looks += 1;
+            *looks
+        };
+        Box::pin(async move {
+            if looks >= 2 {
+                self.simulator.scan(order_id, Scan::HandOver, false).await;
+            }
+            if looks >= 3 {
+                self.simulator.scan(order_id, Scan::Deliver, false).await;
+            }
+            self.simulator.track(order_id).await
+        })
+    }
+}
+
+struct Market {
+    saga: Arc<dyn Saga>,
+    ledger: PathBuf,
+    _dir: TempDir,
+    _vault: TestLog,
+}
+
+impl Market {
+    async fn world() -> Arc<dyn World> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            handover_after: Duration::from_hours(1),
+            delivery_after: Duration::from_hours(1),
+            ..Options::in_dir(dir.path())
+        };
+        let simulator = Simulator::open(&options).unwrap().0;
+        let vault_log = TestLog::sqlite();
+        let store = vault_log.open().await;
+        let key = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let carrier = Prompt {
+            simulator: simulator.clone(),
+            looks: Mutex::default(),
+        };
+        let parts = Parts {
+            vault: Vault::open(&store, &key).await.unwrap(),
+            store,
+            providers: Providers {
+                payments: Arc::new(simulator.clone()),
+                carrier: Arc::new(carrier),
+                kakao: Arc::new(simulator),
+            },
+            limits: Limits::default(),
+            breakers: Policy {
+                min_calls: usize::MAX,
+                ..Policy::default()
+            },
+        };
+        let saga = Arc::clone(&Sagas::new(&parts).list()[0]);
+        Arc::new(Self {
+            saga,
+            ledger: dir.path().join(FILE_NAME),
+            _dir: dir,
+            _vault: vault_log,
+        })
+    }
+
+    /// The effects of one order, without reading those of all others.
+    fn effects(&self, id: Uuid) -> Vec<Line> {
+        let text = std::fs::read_to_string(&self.ledger).unwrap();
+        let id = id.to_string();
+        let own = text.lines().filter(|line| line.contains(&id));
+        let own = own.map(|line| serde_json::from_str::<Line>(line).unwrap());
+        own.filter(|line| line.result == Verdict::Done).collect()
+    }
+}
+
+impl World for Market {
+    fn saga(&self) -> Arc<dyn Saga> {
+        Arc::clone(&self.saga)
+    }
+
+    fn start(&self, id: Uuid) -> BoxFuture<'_, Start> {
+        let mut order = order("ok");
+        (order.payment, order.contact) = (None, None);
+        let place = Place {
+            order_id: id,
+            order,
+            sealed: SealedDetails::default(),
+            principal: "harness".into(),
+            command_hash: String::new(),
+            source: None,
+        };
+        let command = Command {
+            at: Utc::now(),
+            action: Action::Place(Box::new(place)),
+        };
+        let events = Order::decide(&None, &command).unwrap();
+        let domain = vec![to_stream(
+            Order::CATEGORY,
+            id,
+            Expected::NoStream,
+            events,
+            id,
+        )];
+        Box::pin(async move {
+            Start {
+                input: Value::Null,
+                domain,
+            }
+        })
+    }
+
+    fn check<'a>(
+        &'a self,
+        trial: &'a Trial,
+        rest: &'a Snapshot,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let effects = self.effects(rest.id);
+            let facts = Facts::fold(rest.history.events()).map_err(|error| error.to_string())?;
+            once_each(trial, &effects)?;
+            books_agree(&effects, &facts)?;
+            ends_well(trial, rest, &effects, &facts)
+        })
+    }
+}
+
+fn count(effects: &[Line], op: Op) -> usize {
+    effects.iter().filter(|line| line.op == op).count()
+}
+
+/// Nothing happens twice, except a message that somebody frozen sends.
+fn once_each(trial: &Trial, effects: &[Line]) -> Result<(), String> {
+    for op in [Op::Charge, Op::Refund, Op::Ship, Op::Hold, Op::Cancel] {
+        if count(effects, op) > 1 {
+            return Err(format!("{op:?} happened {} times", count(effects, op)));
+        }
+    }
+    let frozen = matches!(
+        trial.strike,
+        Strike::Freeze("notify") | Strike::FreezeAndCancel("notify")
+    );
+    let sends = |kind: &str| {
+        effects
+            .iter()
+            .filter(|line| line.kind.as_deref() == Some(kind))
+            .count()
+    };
+    if sends("shipped") > 1 + usize::from(frozen) || sends("canceled") > 1 {
+        return Err("a message was sent twice".to_owned());
+    }
+    Ok(())
+}
+
+fn books_agree(effects: &[Line], facts: &Facts) -> Result<(), String> {
+    let sum = |op: Op| {
+        effects
+            .iter()
+            .filter(|line| line.op == op)
+            .filter_map(|line| line.amount)
+            .sum::<i64>()
+    };
+    let (charged, refunded) = (sum(Op::Charge), sum(Op::Refund));
+    let payment = facts.payment.as_ref();
+    let recorded = payment.map_or((0, 0), |payment| (payment.charged(), payment.refunded()));
+    if recorded != (charged, refunded) {
+        return Err(format!(
+            "the log says {recorded:?}, the provider {:?}",
+            (charged, refunded)
+        ));
+    }
+    let shipped = facts
+        .delivery
+        .as_ref()
+        .is_some_and(|delivery| delivery.parcel.is_some());
+    if shipped != (count(effects, Op::Ship) > 0) {
+        return Err("log and carrier disagree about the parcel".to_owned());
+    }
+    Ok(())
+}
+
+fn ends_well(
+    trial: &Trial,
+    rest: &Snapshot,
+    effects: &[Line],
+    facts: &Facts,
+) -> Result<(), String> {
+    let order = facts.order.as_ref().ok_or("there is no order")?;
+    let kept = facts
+        .payment
+        .as_ref()
+        .and_then(|payment| payment.kept())
+        .map_or(0, |kept| kept.money.amount);
+    let (shipped, off) = (count(effects, Op::Ship) > 0, count(effects, Op::Cancel) > 0);
+    let left = count(effects, Op::Handover) > 0;
+    let fits = match rest.state.phase {
+        Phase::Completed => {
+            order.status == Status::Delivered && kept == TOTAL && shipped && !off && left
+        }
+        Phase::Unwound => {
+            let over = matches!(order.status, Status::Canceled | Status::Rejected);
+            over && kept == 0 && shipped == off && !left
+        }
+        // Only a provider that refuses for good what must be undone needs a person.
+        _ => matches!(
+            trial.fault,
+            Fault::Refuse("hold" | "refund" | "cancel-delivery")
+        ),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "it ends in {:?} as {} with {kept} kept",
+            rest.state.phase, order.status
+        ))
+    }
+}
+
+async fn suite() -> Suite {
+    Suite::new(Market::world().await).await
+}
+
+#[tokio::test]
+async fn every_step_may_run_twice() {
+    assert!(suite().await.every_step_twice().await > 10);
+}
+
+#[tokio::test]
+async fn every_kind_of_failure_at_each_step_leaves_money_and_parcel_consistent() {
+    assert_eq!(
+        suite().await.every_fault_forward().await,
+        5 * Fault::all_at("any").len()
+    );
+}
+
+#[tokio::test]
+async fn every_kind_of_failure_on_the_way_back_leaves_money_and_parcel_consistent() {
+    assert!(suite().await.every_fault_on_the_way_back().await > 100);
+}
+
+#[tokio::test]
+async fn a_crash_at_each_append_and_around_each_effect_loses_nothing() {
+    assert!(suite().await.a_crash_at_every_point().await > 50);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_loses_no_effect_that_nobody_heard_of() {
+    assert!(
+        suite()
+            .await
+            .a_crash_at_every_point_with_silent_effects()
+            .await
+            > 50
+    );
+}
+
+#[tokio::test]
+async fn a_cancel_at_any_point_is_carried_out_or_refused() {
+    assert!(suite().await.a_cancel_at_every_point().await > 10);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_after_a_cancel_loses_nothing() {
+    assert!(suite().await.a_cancel_then_a_crash().await > 100);
+}
+
+#[tokio::test]
+async fn an_owner_that_was_frozen_does_no_harm_when_it_wakes() {
+    assert_eq!(suite().await.a_frozen_owner_at_each_step().await, 10);
+}
