@@ -13,10 +13,12 @@ use crate::error::{OpenError, StoreError};
 use crate::fold::{Changes, ParkedRecord, StoredRow};
 use crate::table::{Condition, Dialect, Sort, TableDef};
 
+mod postgres;
 mod readers;
 mod sqlite;
 mod writer;
 
+pub(crate) use postgres::PostgresViews;
 pub(crate) use sqlite::SqliteViews;
 
 /// Replaced tables stay this long for readers that still follow the old pointer; the longest query
@@ -72,17 +74,20 @@ pub struct ParkedEvent {
 
 /// The store of all views.
 pub(crate) enum Store {
+    Postgres(PostgresViews),
     Sqlite(SqliteViews),
 }
 
 /// The right to rebuild one view. Held by one process at a time; given back when dropped.
 pub(crate) enum RebuildClaim {
+    Postgres(postgres::Claim),
     Sqlite(sqlite::Claim),
 }
 
 macro_rules! on_each {
     ($self:expr, $store:ident => $call:expr) => {
         match $self {
+            Store::Postgres($store) => $call.await,
             Store::Sqlite($store) => $call.await,
         }
     };
@@ -91,20 +96,21 @@ macro_rules! on_each {
 impl Store {
     pub(crate) async fn migrate(location: &Location) -> Result<(), OpenError> {
         match location {
-            Location::Postgres { .. } => Err(OpenError::Connect("not built in".into())),
+            Location::Postgres { .. } => PostgresViews::migrate(location).await,
             Location::Sqlite { dir } => SqliteViews::migrate(dir),
         }
     }
 
     pub(crate) async fn open(location: &Location) -> Result<Self, OpenError> {
         Ok(match location {
-            Location::Postgres { .. } => return Err(OpenError::Connect("not built in".into())),
+            Location::Postgres { .. } => Self::Postgres(PostgresViews::open(location).await?),
             Location::Sqlite { dir } => Self::Sqlite(SqliteViews::open(dir)?),
         })
     }
 
     fn dialect(&self) -> Dialect {
         match self {
+            Self::Postgres(_) => Dialect::Postgres,
             Self::Sqlite(_) => Dialect::Sqlite,
         }
     }
@@ -173,6 +179,7 @@ impl Store {
         def: &'static TableDef,
     ) -> Result<Option<RebuildClaim>, StoreError> {
         Ok(match self {
+            Self::Postgres(store) => store.claim(def).await?.map(RebuildClaim::Postgres),
             Self::Sqlite(store) => store.claim(def).map(RebuildClaim::Sqlite),
         })
     }
@@ -263,6 +270,7 @@ impl RebuildClaim {
         def: &'static TableDef,
     ) -> Result<Option<Generation>, StoreError> {
         match self {
+            Self::Postgres(claim) => claim.hold_live(def).await,
             Self::Sqlite(claim) => claim.hold_live(def).await,
         }
     }
@@ -274,6 +282,7 @@ impl RebuildClaim {
         generation: i64,
     ) -> Result<(), StoreError> {
         match self {
+            Self::Postgres(claim) => claim.cut_over(def, generation).await,
             Self::Sqlite(claim) => claim.cut_over(def, generation).await,
         }
     }

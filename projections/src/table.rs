@@ -73,6 +73,20 @@ impl<'a> Value<'a> {
         Self::Text(Some(text.into()))
     }
 
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => text.as_deref(),
+            Self::Int(_) => None,
+        }
+    }
+
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(int) => *int,
+            Self::Text(_) => None,
+        }
+    }
+
     pub(crate) fn into_owned(self) -> Value<'static> {
         match self {
             Self::Text(text) => Value::Text(text.map(|text| Cow::Owned(text.into_owned()))),

@@ -202,7 +202,7 @@ fn canceled(row: &mut CustomerRow, event: &OrderCanceled, at: DateTime<Utc>) {
 }
 
 fn payment(row: &mut CustomerRow, event: &PaymentEvent, at: DateTime<Utc>) {
-    let facts = row.payment.get_or_insert_with(|| PaymentFacts {
+    let facts = row.payment.get_or_insert(PaymentFacts {
         status: PaymentStatus::Paid,
         paid: 0,
         refunded: 0,
@@ -270,7 +270,7 @@ fn delivery(row: &mut CustomerRow, event: &DeliveryEvent, at: DateTime<Utc>) {
 }
 
 fn parcel(row: &mut CustomerRow, at: DateTime<Utc>) -> &mut DeliveryFacts {
-    let facts = row.delivery.get_or_insert_with(|| DeliveryFacts {
+    let facts = row.delivery.get_or_insert(DeliveryFacts {
         status: DeliveryStatus::Shipped,
         carrier: None,
         waybill: None,

@@ -1,0 +1,205 @@
+//! The statements on the catalogue of tables, each for use inside a transaction.
+
+use chrono::DateTime;
+use deadpool_postgres::GenericClient;
+use eventstore::{Checkpoint, Position};
+
+use crate::error::StoreError;
+use crate::fold::ParkedRecord;
+use crate::store::{Generation, PageCommit};
+use crate::table::{Dialect, TableDef};
+
+/// The moment, in milliseconds.
+pub(super) const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+pub(super) async fn live(
+    client: &impl GenericClient,
+    def: &TableDef,
+) -> Result<Option<Generation>, StoreError> {
+    let statement = client
+        .prepare_cached(
+            "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped
+             FROM projection_pointers p JOIN projection_generations g USING (view, generation)
+             WHERE view = $1",
+        )
+        .await?;
+    let found = client.query_opt(&statement, &[&def.view]).await?;
+    Ok(found.map(|row| Generation {
+        number: row.get(0),
+        version: row.get(1),
+        checkpoint: Checkpoint {
+            position: Position(row.get(2)),
+            event_id: row.get(3),
+        },
+        recorded_at: row
+            .get::<_, Option<i64>>(4)
+            .and_then(DateTime::from_timestamp_millis),
+        stopped: row.get(5),
+    }))
+}
+
+/// Makes the first table of a view and points to it.
+pub(super) async fn create_first(
+    client: &impl GenericClient,
+    def: &TableDef,
+) -> Result<(), StoreError> {
+    if live(client, def).await?.is_some() {
+        return Ok(());
+    }
+    let first = insert_generation(client, def, 1, "live").await?;
+    client
+        .execute(
+            "INSERT INTO projection_pointers (view, generation, last) VALUES ($1, 1, 1)",
+            &[&def.view],
+        )
+        .await?;
+    let table = def.table(first.number);
+    client.batch_execute(&TableDef::key_ddl(&table)).await?;
+    let indexes = def.index_ddl(Dialect::Postgres, &table).join(";\n");
+    Ok(client.batch_execute(&indexes).await?)
+}
+
+/// Makes a table, without indexes, under a number that was never used.
+pub(super) async fn create(
+    client: &impl GenericClient,
+    def: &TableDef,
+) -> Result<Generation, StoreError> {
+    let next = "UPDATE projection_pointers SET last = last + 1 WHERE view = $1 RETURNING last";
+    let number = client.query_one(next, &[&def.view]).await?.get(0);
+    insert_generation(client, def, number, "building").await
+}
+
+async fn insert_generation(
+    client: &impl GenericClient,
+    def: &TableDef,
+    number: i64,
+    state: &str,
+) -> Result<Generation, StoreError> {
+    let start = Checkpoint::START;
+    client
+        .execute(
+            "INSERT INTO projection_generations (view, generation, version, state, position, event_id)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                &def.view,
+                &number,
+                &def.version,
+                &state,
+                &start.position.0,
+                &start.event_id,
+            ],
+        )
+        .await?;
+    let ddl = def.create_ddl(Dialect::Postgres, &def.table(number));
+    client.batch_execute(&ddl).await?;
+    Ok(Generation {
+        number,
+        version: def.version,
+        checkpoint: start,
+        recorded_at: None,
+        stopped: None,
+    })
+}
+
+/// Moves the checkpoint; `false` if it was not where the page began, or the table is not in use any more.
+/// A second projector waits here for the first one's commit, and then finds the checkpoint moved.
+pub(super) async fn advance(
+    client: &impl GenericClient,
+    def: &TableDef,
+    page: &PageCommit,
+) -> Result<bool, StoreError> {
+    let statement = client
+        .prepare_cached(
+            "UPDATE projection_generations SET position = $3, event_id = $4, recorded_at = $5
+             WHERE view = $1 AND generation = $2 AND position = $6 AND event_id = $7 AND state <> 'retired'",
+        )
+        .await?;
+    let moved = client
+        .execute(
+            &statement,
+            &[
+                &def.view,
+                &page.generation,
+                &page.to.position.0,
+                &page.to.event_id,
+                &page.recorded_at.timestamp_millis(),
+                &page.from.position.0,
+                &page.from.event_id,
+            ],
+        )
+        .await?;
+    Ok(moved == 1)
+}
+
+pub(super) async fn park(
+    client: &impl GenericClient,
+    def: &TableDef,
+    generation: i64,
+    parked: &[ParkedRecord],
+) -> Result<(), StoreError> {
+    for event in parked {
+        client
+            .execute(
+                "INSERT INTO projection_parked (view, generation, key, position, event_type, reason)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    &def.view,
+                    &generation,
+                    &event.key,
+                    &event.position,
+                    &event.event_type,
+                    &event.reason,
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Points readers to another table and retires the one they used.
+pub(super) async fn point_to(
+    client: &impl GenericClient,
+    def: &TableDef,
+    generation: i64,
+) -> Result<(), StoreError> {
+    let retire = format!(
+        "UPDATE projection_generations SET state = 'retired', retired_at = {NOW_MS}
+         WHERE view = $1 AND state = 'live'"
+    );
+    client.execute(&retire, &[&def.view]).await?;
+    let built = client
+        .execute(
+            "UPDATE projection_generations SET state = 'live'
+             WHERE view = $1 AND generation = $2 AND state = 'building'",
+            &[&def.view, &generation],
+        )
+        .await?;
+    if built != 1 {
+        return Err(StoreError::Replaced { view: def.view });
+    }
+    client
+        .execute(
+            "UPDATE projection_pointers SET generation = $2 WHERE view = $1",
+            &[&def.view, &generation],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Drops tables that are not in use.
+pub(super) async fn drop_where(
+    client: &impl GenericClient,
+    def: &TableDef,
+    condition: &str,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "DELETE FROM projection_generations WHERE view = $1 AND {condition} RETURNING generation"
+    );
+    for row in client.query(&sql, &[&def.view]).await? {
+        let table = def.table(row.get(0));
+        client
+            .batch_execute(&format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
+    }
+    Ok(())
+}
