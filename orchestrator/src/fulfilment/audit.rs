@@ -55,6 +55,8 @@ pub struct Counts {
     pub cancel_refused: u64,
     /// Sagas that need a person.
     pub parked: u64,
+    /// What they are parked on, as `step: code`.
+    pub parked_why: BTreeMap<String, u64>,
     /// Sagas in the middle of something.
     pub in_flight: u64,
     /// Messages sent.

@@ -17,7 +17,7 @@ use super::personal::{self, Details, Need};
 use super::record::notice;
 use super::steps::*;
 use crate::providers::ports::{
-    Answer, CarrierPort, Charge, Found, KakaoPort, Message, PaymentPort, Refund, Shipment,
+    Answer, CarrierPort, Charge, Found, KakaoPort, Message, PaymentPort, Refund, Shipment, Tracking,
 };
 use crate::saga::definition::{Call, Outcome, Probe};
 use crate::saga::key;
@@ -149,17 +149,10 @@ impl Participants {
             SHIP => to_probe(carrier.probe(id, own).await),
             HOLD => to_probe(carrier.probe_hold(id, own).await),
             CANCEL_DELIVERY => to_probe(carrier.probe_cancel(id, own).await),
-            HANDOVER | TRACK => match carrier.track(id).await {
-                Found::Done(tracking) => {
-                    let scan = if call.step == TRACK {
-                        tracking.delivered_at
-                    } else {
-                        tracking.handed_over_at
-                    };
-                    scan.map_or(Probe::NotFound, |_| Probe::Done(Value::Null))
-                }
-                other => to_probe(other.map(drop)),
-            },
+            // A van can be faster than the carrier's answer to the shipment, which comes first in our books.
+            HANDOVER | TRACK if !call.state.is_done(SHIP) => Probe::NotFound,
+            HANDOVER => scanned(carrier.track(id).await, |tracking| tracking.handed_over_at),
+            TRACK => scanned(carrier.track(id).await, |tracking| tracking.delivered_at),
             NOTIFY | TELL => match Facts::fold(call.history.events()) {
                 Ok(facts) => match notice(&facts, call.step) {
                     Some(notice) => to_probe(kakao.lookup(notice.id).await),
@@ -177,6 +170,18 @@ impl Participants {
 
     pub(super) fn paused_until(&self, step: &str) -> Option<DateTime<Utc>> {
         self.guards.paused_until(step)
+    }
+}
+
+fn scanned(
+    tracking: Found<Tracking>,
+    scan: impl FnOnce(&Tracking) -> Option<DateTime<Utc>>,
+) -> Probe {
+    match tracking {
+        Found::Done(tracking) => {
+            scan(&tracking).map_or(Probe::NotFound, |_| Probe::Done(Value::Null))
+        }
+        other => to_probe(other.map(drop)),
     }
 }
 

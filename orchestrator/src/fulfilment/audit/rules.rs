@@ -232,6 +232,12 @@ fn count(counts: &mut Counts, order: &OrderLog) {
     counts.refunded += u64::from(!order.refunds.is_empty());
     counts.shipped += u64::from(!order.waybills.is_empty());
     counts.cancel_refused += order.cancel_refusals;
+    for step in &order.saga.steps {
+        if let Some(parked) = &step.parked {
+            let why = format!("{}: {}", step.name, parked.code);
+            *counts.parked_why.entry(why).or_default() += 1;
+        }
+    }
     match order.saga.status() {
         saga::Status::Parked => counts.parked += 1,
         saga::Status::Running | saga::Status::Unwinding => counts.in_flight += 1,

@@ -1,6 +1,8 @@
 //! The fulfilment saga against the simulated providers. Every test ends with an audit of log and ledger.
 
+mod audits;
 mod cancels;
+mod chaos;
 mod idempotency;
 mod messages;
 mod personal;
