@@ -153,9 +153,11 @@ fn action(event: &SagaEvent) -> Option<Action> {
     let sent = |output: &Value| {
         // A person's word need not name the channel.
         let sent = serde_json::from_value::<SentOutput>(output.clone()).ok();
-        let (channel, provider_ref) = sent.map_or(("unknown".to_owned(), None), |sent| {
-            (sent.channel, sent.reference)
+        let sent = sent.unwrap_or_else(|| SentOutput {
+            channel: "unknown".to_owned(),
+            reference: None,
         });
+        let (channel, provider_ref) = (sent.channel, sent.reference);
         Action::RecordSent {
             channel,
             provider_ref,

@@ -159,6 +159,7 @@ impl Town {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn chaos(log: TestLog, orders: usize, seed: u64) -> Report {
     let shop = Shop::on(log, setup()).await;
     let process = RwLock::new(shop.another(engine::Options::default()));

@@ -5,6 +5,7 @@ mod cancels;
 mod chaos;
 mod idempotency;
 mod messages;
+mod parked;
 mod personal;
 mod shop;
 mod survives;
