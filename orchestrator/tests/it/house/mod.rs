@@ -1,5 +1,6 @@
 //! Tests of the house itself: who may import whom, what the documents claim, what is deployed.
 
 mod compose;
+mod layering;
 mod scripts;
 mod source;
