@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::event::{NewEvent, StreamAppend};
+use crate::event::{Expected, NewEvent, StreamAppend};
 
 /// Largest `data` of one event. Larger things belong in a file store, with a reference in the event.
 pub const DATA_MAX_BYTES: usize = 1024 * 1024;
@@ -21,6 +21,8 @@ pub const APPEND_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const JSON_MAX_DEPTH: usize = 127;
 /// Largest exponent of a JSON number. Postgres writes numbers out in full, so `1e99999` would become 100 kB.
 pub const JSON_MAX_EXPONENT: u32 = 400;
+/// Most digits of a JSON number, again because Postgres has a limit and no number that means anything comes near it.
+pub const JSON_MAX_DIGITS: usize = 400;
 /// Cost of an event beside its payload, when sizes are summed up.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
@@ -48,6 +50,9 @@ pub enum InvalidEvent {
     /// An expected version below zero.
     #[error("expected version {0} is negative")]
     NegativeVersion(i64),
+    /// An entry without events that expects nothing in particular has no meaning.
+    #[error("stream {0} gets no event and is expected to be anything")]
+    NothingExpected(String),
     /// The type is empty, too long, or has characters that are not letters, digits, `_`, `.` or `-`.
     #[error(
         "`{0}` is not an event type: 1 to {TYPE_MAX_BYTES} ASCII letters, digits, `_`, `.`, `-`"
@@ -117,6 +122,9 @@ pub(crate) fn check(streams: &[StreamAppend]) -> Result<usize, InvalidEvent> {
     for stream in streams {
         if let Some(version) = stream.expected.version().filter(|v| v.0 < 0) {
             return Err(InvalidEvent::NegativeVersion(version.0));
+        }
+        if stream.events.is_empty() && stream.expected == Expected::Any {
+            return Err(InvalidEvent::NothingExpected(stream.stream.to_string()));
         }
         for event in &stream.events {
             bytes += check_event(event)?;
@@ -206,12 +214,25 @@ fn check_json(json: &[u8]) -> Result<(), Flaw> {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
+            b'0'..=b'9' => at = check_digits(json, at)?,
             b'e' | b'E' => check_exponent(&json[at + 1..])?,
             _ => {}
         }
         at += 1;
     }
     Ok(())
+}
+
+/// Checks the digits that start at `at`, a fraction included, and gives the place of the last one.
+fn check_digits(json: &[u8], at: usize) -> Result<usize, Flaw> {
+    let digits = json[at..]
+        .iter()
+        .take_while(|b| matches!(b, b'0'..=b'9' | b'.'))
+        .count();
+    if digits > JSON_MAX_DIGITS {
+        return Err(Flaw::Number);
+    }
+    Ok(at + digits - 1)
 }
 
 /// Checks the string that starts at `at` and gives the place of its closing quote.
@@ -296,6 +317,7 @@ mod tests {
         assert_eq!(flaw(r#""\ud83d\u0041""#), Some(Flaw::LoneSurrogate));
         assert_eq!(flaw(r#""\ude00 and on""#), Some(Flaw::LoneSurrogate));
         assert_eq!(flaw("[1E+200000]"), Some(Flaw::Number));
+        assert_eq!(flaw(&"9".repeat(140_000)), Some(Flaw::Number));
         assert_eq!(
             flaw(&format!("{}{}", "[".repeat(128), "]".repeat(128))),
             Some(Flaw::TooDeep)

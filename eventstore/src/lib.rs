@@ -26,8 +26,8 @@ mod vault;
 pub use error::{AppendError, OpenError, ReadError};
 pub use event::{Appended, Expected, LogPage, NewEvent, RecordedEvent, StreamAppend};
 pub use invalid::{
-    APPEND_MAX_BYTES, DATA_MAX_BYTES, EVENTS_MAX, InvalidEvent, JSON_MAX_DEPTH, JSON_MAX_EXPONENT,
-    METADATA_MAX_BYTES, STREAMS_MAX, TYPE_MAX_BYTES,
+    APPEND_MAX_BYTES, DATA_MAX_BYTES, EVENTS_MAX, InvalidEvent, JSON_MAX_DEPTH, JSON_MAX_DIGITS,
+    JSON_MAX_EXPONENT, METADATA_MAX_BYTES, STREAMS_MAX, TYPE_MAX_BYTES,
 };
 pub use keys::{SUBJECT_MAX_BYTES, SubjectKey, SubjectKeys};
 pub use lease::Lease;

@@ -21,6 +21,8 @@ pub struct StoreStats {
     pub full: u64,
     /// Whether the appender could reach the log when it last tried.
     pub reachable: bool,
+    /// Whether a group of appends is under way.
+    pub busy: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub(crate) struct Counters {
     pub(crate) reconnects: AtomicU64,
     pub(crate) full: AtomicU64,
     pub(crate) reachable: AtomicBool,
+    pub(crate) busy: AtomicBool,
 }
 
 impl Counters {
@@ -42,6 +45,10 @@ impl Counters {
 
     pub(crate) fn set_reachable(&self, reachable: bool) {
         self.reachable.store(reachable, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> StoreStats {
@@ -55,6 +62,7 @@ impl Counters {
             reconnects: read(&self.reconnects),
             full: read(&self.full),
             reachable: self.reachable.load(Ordering::Relaxed),
+            busy: self.busy.load(Ordering::Relaxed),
         }
     }
 }

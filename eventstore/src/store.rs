@@ -45,7 +45,7 @@ pub(crate) struct Inner {
 
 #[derive(Debug)]
 pub(crate) enum Backend {
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     Sqlite(Sqlite),
 }
 
@@ -61,7 +61,7 @@ impl EventStore {
             }
             Location::Postgres { url } => {
                 let (backend, hint) = Postgres::open(url, &options, &counters).await?;
-                (Backend::Postgres(backend), hint)
+                (Backend::Postgres(Box::new(backend)), hint)
             }
         };
         let inner = Inner {

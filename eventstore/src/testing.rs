@@ -59,12 +59,12 @@ impl TestDatabase {
         Location::postgres(self.url())
     }
 
-    /// Runs statements in the database, as its superuser.
-    ///
-    /// # Panics
-    /// If they fail.
-    pub fn execute(&self, sql: &str) {
-        run(self.url(), sql.to_owned()).expect("a statement of a test failed");
+    /// Runs statements in the database, as its superuser. An error is told in words.
+    pub fn try_execute(&self, sql: &str) -> Result<(), String> {
+        run(self.url(), sql.to_owned()).map_err(|e| {
+            e.as_db_error()
+                .map_or_else(|| e.to_string(), ToString::to_string)
+        })
     }
 
     fn admin(&self, sql: String) -> Result<(), postgres::Error> {

@@ -106,7 +106,10 @@ impl Appender {
         let Some(session) = self.session.as_ref().filter(|_| !batch.is_empty()) else {
             return Ok(());
         };
-        match session.append(&batch).await {
+        self.counters.set_busy(true);
+        let reply = session.append(&batch).await;
+        self.counters.set_busy(false);
+        match reply {
             Ok(reply) => {
                 self.deliver(batch, &reply);
                 Ok(())

@@ -72,6 +72,7 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Job>) {
+        self.counters.set_busy(true);
         let before = self.head;
         let mut answers = Answers::default();
         let stored = self.store(group, &mut answers);
@@ -90,6 +91,7 @@ impl Writer {
                 self.roll_back(fault);
             }
         }
+        self.counters.set_busy(false);
         answers.send(&outcome, &self.counters);
     }
 

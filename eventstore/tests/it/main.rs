@@ -1,5 +1,16 @@
 //! The contract of the event store, checked on both backends.
 
 mod append;
+mod batch;
+mod child;
+mod full_disk;
+mod leases;
+mod lost_replies;
+mod opening;
+mod processes;
+mod proxy;
+mod reading;
+mod refusals;
+mod restart;
 mod support;
 mod vault;

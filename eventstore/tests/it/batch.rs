@@ -1,0 +1,241 @@
+//! Appends that travel in one group commit.
+
+use std::time::Duration;
+
+use eventstore::testing::{TestLog, each_backend};
+use eventstore::{AppendError, EventStore, Expected, InvalidEvent, Options, Version};
+use futures_util::future::join_all;
+
+use crate::support::{append_one, event_with, order, tamper, to, whole_log};
+
+/// Keeps every appender of a log from committing until dropped.
+enum Hold {
+    Postgres(tokio_postgres::Client, tokio::task::JoinHandle<()>),
+    Sqlite(rusqlite::Connection),
+}
+
+impl Hold {
+    async fn on(log: &TestLog) -> Hold {
+        match log {
+            TestLog::Postgres(database) => {
+                let (client, connection) =
+                    tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+                        .await
+                        .expect("connected");
+                let driver = tokio::spawn(async move { drop(connection.await) });
+                client
+                    .batch_execute("BEGIN; SELECT FROM log_head FOR UPDATE")
+                    .await
+                    .expect("held");
+                Hold::Postgres(client, driver)
+            }
+            TestLog::Sqlite(dir) => {
+                let connection =
+                    rusqlite::Connection::open(dir.path().join("events.db")).expect("opened");
+                connection.execute_batch("BEGIN IMMEDIATE").expect("held");
+                Hold::Sqlite(connection)
+            }
+        }
+    }
+
+    async fn release(self) {
+        match self {
+            Hold::Postgres(client, driver) => {
+                client.batch_execute("COMMIT").await.expect("released");
+                driver.abort();
+            }
+            Hold::Sqlite(connection) => connection.execute_batch("COMMIT").expect("released"),
+        }
+    }
+}
+
+/// Starts a first append that gets stuck, so that what follows gathers behind it in one batch.
+async fn occupy(
+    store: &EventStore,
+) -> tokio::task::JoinHandle<Result<eventstore::Appended, AppendError>> {
+    let occupying = store.clone();
+    let stuck = tokio::spawn(async move { append_one(&occupying).await });
+    while !store.stats().busy {
+        tokio::task::yield_now().await;
+    }
+    stuck
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_in_a_batch_fails_alone_also_between_two_appends_of_one_batch() {
+    each_backend(async |log| {
+        let store = log.open().await;
+        let old = order();
+        store
+            .append(vec![to(&old, Expected::NoStream, 2)])
+            .await
+            .expect("stored");
+        let before = store.stats().commits;
+        let hold = Hold::on(&log).await;
+        let stuck = occupy(&store).await;
+        let (a, b) = (order(), order());
+        let appends = join_all([
+            store.append(vec![to(&a, Expected::NoStream, 1)]),
+            store.append(vec![
+                to(&b, Expected::NoStream, 1),
+                to(&a, Expected::NoStream, 1),
+            ]),
+            store.append(vec![to(&old, Expected::At(Version(1)), 1)]),
+            store.append(vec![
+                to(&a, Expected::At(Version(1)), 2),
+                to(&b, Expected::NoStream, 1),
+            ]),
+            store.append(vec![
+                to(&a, Expected::Any, 1),
+                to(&old, Expected::At(Version(2)), 1),
+            ]),
+            store.append(vec![
+                to(&old, Expected::At(Version(3)), 0),
+                to(&b, Expected::At(Version(1)), 1),
+            ]),
+        ]);
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            hold.release().await;
+        };
+        let (outcomes, ()) = tokio::join!(appends, release);
+        stuck.await.expect("ran").expect("stored");
+        assert_eq!(
+            store.stats().commits - before,
+            2,
+            "the six travelled together"
+        );
+
+        let conflict = |stream: &eventstore::StreamId, expected, actual| {
+            Err(AppendError::Conflict {
+                stream: stream.clone(),
+                expected,
+                actual: Version(actual),
+            })
+        };
+        let versions: Vec<_> = outcomes
+            .into_iter()
+            .map(|o| o.map(|appended| appended.versions))
+            .collect();
+        assert_eq!(versions[0], Ok(vec![Version(1)]));
+        assert_eq!(versions[1], conflict(&a, Expected::NoStream, 1));
+        assert_eq!(versions[2], conflict(&old, Expected::At(Version(1)), 2));
+        assert_eq!(versions[3], Ok(vec![Version(3), Version(1)]));
+        assert_eq!(versions[4], Ok(vec![Version(4), Version(3)]));
+        assert_eq!(versions[5], Ok(vec![Version(3), Version(2)]));
+        assert_eq!(whole_log(&store).await.len(), 2 + 1 + 1 + 3 + 2 + 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_the_database_refuses_fails_alone() {
+    each_backend(async |log| {
+        let store = log.open().await;
+        let refuse = match &log {
+            TestLog::Postgres(_) => {
+                "ALTER TABLE events ADD CONSTRAINT no_poison CHECK (data->>'poison' IS NULL)"
+            }
+            TestLog::Sqlite(_) => {
+                "CREATE TRIGGER no_poison BEFORE INSERT ON events WHEN NEW.data LIKE '%poison%' \
+                 BEGIN SELECT RAISE(ABORT, 'poison'); END"
+            }
+        };
+        tamper(&log, refuse).expect("the constraint is there");
+        let hold = Hold::on(&log).await;
+        let stuck = occupy(&store).await;
+        let mut poisoned = to(&order(), Expected::NoStream, 1);
+        poisoned
+            .events
+            .push(event_with("Ordered", r#"{"poison":1}"#));
+        let appends = join_all([
+            store.append(vec![to(&order(), Expected::NoStream, 1)]),
+            store.append(vec![poisoned]),
+            store.append(vec![to(&order(), Expected::NoStream, 1)]),
+        ]);
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            hold.release().await;
+        };
+        let (outcomes, ()) = tokio::join!(appends, release);
+        stuck.await.expect("ran").expect("stored");
+        assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
+        assert!(
+            matches!(
+                outcomes[1],
+                Err(AppendError::Invalid(InvalidEvent::Refused { .. }))
+            ),
+            "{outcomes:?}"
+        );
+        assert_eq!(whole_log(&store).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_gets_no_answer_in_time_is_unknown_if_it_was_sent_and_not_stored_if_it_was_not()
+ {
+    each_backend(async |log| {
+        let options = Options {
+            append_deadline: Duration::from_millis(300),
+            ..Options::default()
+        };
+        let store = log.open_with(options).await;
+        let hold = Hold::on(&log).await;
+        let stuck = occupy(&store).await;
+        let queued = append_one(&store).await;
+        assert!(
+            matches!(queued, Err(AppendError::Unavailable(_))),
+            "{queued:?}"
+        );
+        let sent = stuck.await.expect("ran");
+        hold.release().await;
+        while append_one(&store).await.is_err() {}
+        let stored = whole_log(&store).await.len();
+        match (&log, sent) {
+            (TestLog::Postgres(_), Err(AppendError::Unknown)) => {
+                assert!(stored <= 2, "the one that was sent is there at most once")
+            }
+            // The thread could not begin its transaction, so it knows that nothing was stored.
+            (TestLog::Sqlite(_), Err(AppendError::Unavailable(_))) => assert_eq!(stored, 1),
+            (_, other) => panic!("{other:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_append_future_neither_corrupts_nor_leaks() {
+    each_backend(async |log| {
+        let store = log.open().await;
+        let rounds = crate::support::size(10_000, 50_000);
+        let mut kept = Vec::new();
+        for round in 0..rounds {
+            let stream = order();
+            let append = store.append(vec![to(&stream, Expected::NoStream, 1)]);
+            match round % 5 {
+                0 => drop(append),
+                1 => {
+                    // Polled once: queued, and its caller gone.
+                    let mut append = Box::pin(append);
+                    drop(futures_util::poll!(append.as_mut()));
+                }
+                2 => drop(
+                    tokio::time::timeout(Duration::from_micros(fastrand::u64(0..200)), append)
+                        .await,
+                ),
+                _ if round % 100 == 99 => {
+                    append.await.expect("stored");
+                    kept.push(stream);
+                }
+                _ => {}
+            }
+        }
+        append_one(&store).await.expect("appends still work");
+        let events = whole_log(&store).await;
+        let stored: std::collections::HashSet<_> =
+            events.iter().map(|event| &event.stream).collect();
+        assert!(kept.iter().all(|stream| stored.contains(stream)));
+    })
+    .await;
+}

@@ -1,0 +1,142 @@
+//! A server that is stopped without warning and started again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use eventstore::{AppendError, EventStore, Location, Options};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::support::{append_one, figures, order, size, to, whole_log};
+
+/// A server of its own, stopped and removed when dropped.
+struct Server {
+    dir: TempDir,
+}
+
+impl Server {
+    async fn start() -> (Server, Location) {
+        let server = Server {
+            dir: tempfile::tempdir().expect("a directory"),
+        };
+        let url = server.command(&["start"]).await;
+        (server, Location::postgres(url))
+    }
+
+    /// Runs `scripts/postgres.sh` and gives the last line of what it says.
+    async fn command(&self, words: &[&str]) -> String {
+        let mut command = script(self.dir.path(), words);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .expect("ran")
+            .expect("the script runs");
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that is already stopped is fine.
+        drop(script(self.dir.path(), &["stop", "immediate"]).output());
+    }
+}
+
+fn script(dir: &Path, words: &[&str]) -> Command {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts/postgres.sh");
+    let mut command = Command::new(path);
+    command
+        .arg(words[0])
+        .arg(dir.join("cluster"))
+        .args(&words[1..]);
+    command
+}
+
+/// What the callers of one run were told.
+#[derive(Default)]
+struct Tally {
+    stop: AtomicBool,
+    stored: std::sync::Mutex<Vec<Uuid>>,
+    unknown: AtomicUsize,
+    unavailable: AtomicUsize,
+}
+
+fn count(counter: &AtomicUsize) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn keep_appending(store: EventStore, tally: Arc<Tally>) {
+    while !tally.stop.load(Ordering::Relaxed) {
+        let append = to(&order(), eventstore::Expected::NoStream, 1);
+        let id = append.events[0].event_id;
+        match store.append(vec![append]).await {
+            Ok(_) => tally.stored.lock().expect("the lock").push(id),
+            Err(AppendError::Unknown) => count(&tally.unknown),
+            Err(AppendError::Unavailable(_)) => count(&tally.unavailable),
+            Err(other) => panic!("a restart is no reason for {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_stopped_at_once_and_restarted_under_load_loses_nothing_and_is_found_again() {
+    let (server, location) = Server::start().await;
+    EventStore::migrate(&location).await.expect("migrated");
+    let store = EventStore::open(&location, Options::default())
+        .await
+        .expect("opened");
+    let tally = Arc::new(Tally::default());
+    let callers: Vec<_> = (0..32)
+        .map(|_| tokio::spawn(keep_appending(store.clone(), Arc::clone(&tally))))
+        .collect();
+    let restarts = size(2, 10);
+    for _ in 0..restarts {
+        let enough = tally.stored.lock().expect("the lock").len() + 500;
+        while tally.stored.lock().expect("the lock").len() < enough {
+            store
+                .wait_past(
+                    store.head().await.expect("head"),
+                    std::time::Duration::from_secs(1),
+                )
+                .await
+                .expect("waited");
+        }
+        server.command(&["stop", "immediate"]).await;
+        server.command(&["start"]).await;
+        append_one(&store)
+            .await
+            .expect("the same handle finds the server again");
+    }
+    tally.stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.expect("a caller finishes");
+    }
+    let events: std::collections::HashSet<_> = whole_log(&store)
+        .await
+        .iter()
+        .map(|event| event.event_id)
+        .collect();
+    let stored = tally.stored.lock().expect("the lock").clone();
+    let lost = stored.iter().filter(|id| !events.contains(id)).count();
+    let stats = store.stats();
+    figures(&format!(
+        "restarts: stops={restarts} acknowledged={} in-log={} lost={lost} unknown={} unavailable={} settled={} reconnects={}",
+        stored.len(),
+        events.len(),
+        tally.unknown.load(Ordering::Relaxed),
+        tally.unavailable.load(Ordering::Relaxed),
+        stats.settled,
+        stats.reconnects
+    ));
+    assert_eq!(lost, 0, "acknowledged and gone");
+}
