@@ -1,3 +1,23 @@
 //! The `bookmarket` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use orchestrator::cli::{self, args::Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::report(run(cli))
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let code = runtime.block_on(cli::run(cli));
+    // A thread that still blocks on standard input must not keep the process.
+    runtime.shutdown_background();
+    code
+}

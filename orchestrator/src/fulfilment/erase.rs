@@ -3,7 +3,7 @@
 use aggregates::ids;
 use aggregates::subject::{Erase, Rejection, Subject};
 use chrono::Utc;
-use eventstore::{ReadError, VaultError};
+use eventstore::{EventStore, ReadError, Vault, VaultError};
 
 use super::Fulfilment;
 use crate::execute::{ExecuteError, execute};
@@ -32,26 +32,38 @@ pub enum EraseError {
 }
 
 impl Fulfilment {
-    /// Erases a customer's personal data. Recorded first, deleted then: a crash in between is healed by a repeat.
+    /// Erases a customer's personal data.
     pub async fn erase(
         &self,
         customer: &str,
         reason: &str,
         actor: &str,
     ) -> Result<Erased, EraseError> {
-        let command = Erase {
-            customer_id: customer.to_owned(),
-            reason: reason.to_owned(),
-            actor: actor.to_owned(),
-            key_exists: self.store.subject_keys().get(customer).await?.is_some(),
-            at: Utc::now(),
-        };
-        execute::<Subject>(&self.store, ids::subject_id(customer), &command).await?;
-        let erased = self.vault.erase(customer).await?;
-        Ok(if erased {
-            Erased::Now
-        } else {
-            Erased::NothingLeft
-        })
+        erase(&self.store, &self.vault, customer, reason, actor).await
     }
+}
+
+/// Erases a customer's personal data, with or without a server. Recorded first, deleted then: a crash in between is healed by
+/// a repeat.
+pub async fn erase(
+    store: &EventStore,
+    vault: &Vault,
+    customer: &str,
+    reason: &str,
+    actor: &str,
+) -> Result<Erased, EraseError> {
+    let command = Erase {
+        customer_id: customer.to_owned(),
+        reason: reason.to_owned(),
+        actor: actor.to_owned(),
+        key_exists: store.subject_keys().get(customer).await?.is_some(),
+        at: Utc::now(),
+    };
+    execute::<Subject>(store, ids::subject_id(customer), &command).await?;
+    let erased = vault.erase(customer).await?;
+    Ok(if erased {
+        Erased::Now
+    } else {
+        Erased::NothingLeft
+    })
 }

@@ -276,6 +276,11 @@ impl Engine {
         self.inner.registry.len()
     }
 
+    /// The definition behind a saga of that name and version, if this build has it.
+    pub fn saga(&self, name: &str, version: u32) -> Option<Arc<dyn Saga>> {
+        self.inner.saga(name, version).ok()
+    }
+
     /// Whether that saga has a task here.
     pub fn is_live(&self, id: Uuid) -> bool {
         self.inner.registry.get(id).is_some()

@@ -1,0 +1,159 @@
+//! Whether this process works: its loops, its readiness.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// A loop that was not run for this long is stuck. Every loop of ours has a timer of at most a few seconds, and
+/// every call inside one has a time limit well below this.
+pub const MAX_SILENCE: Duration = Duration::from_secs(90);
+
+/// Where the process stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet able to serve.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Told to stop; finishing what is in flight.
+    Draining,
+}
+
+/// The loops of this process and its phase.
+#[derive(Debug)]
+pub struct Health {
+    born: Instant,
+    phase: AtomicU8,
+    loops: Mutex<Vec<Arc<Pulse>>>,
+}
+
+/// When a loop was last run.
+#[derive(Debug)]
+struct Pulse {
+    name: String,
+    last_run_ms: AtomicU64,
+}
+
+impl Health {
+    /// A process that has just started.
+    #[must_use]
+    pub fn new() -> Arc<Health> {
+        let loops = Mutex::new(Vec::new());
+        Arc::new(Health {
+            born: Instant::now(),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            loops,
+        })
+    }
+
+    /// Moves on to another phase.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// The phase it is in.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// Watches a loop from outside: the executor runs a healthy one whenever its timers fire, so one that is not
+    /// run any more waits for something that never comes or blocks its thread. The loop itself needs to know nothing.
+    pub fn watch<F: Future>(self: &Arc<Self>, name: impl Into<String>, work: F) -> Watched<F> {
+        let pulse = Arc::new(Pulse {
+            name: name.into(),
+            last_run_ms: AtomicU64::new(self.now_ms()),
+        });
+        self.loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&pulse));
+        Watched {
+            work: Box::pin(work),
+            health: Arc::clone(self),
+            pulse,
+        }
+    }
+
+    /// Names of the loops that were not run for longer than `silence`.
+    #[must_use]
+    pub fn stuck(&self, silence: Duration) -> Vec<String> {
+        let now = self.now_ms();
+        let limit = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = |pulse: &&Arc<Pulse>| {
+            now.saturating_sub(pulse.last_run_ms.load(Ordering::Relaxed)) > limit
+        };
+        loops
+            .iter()
+            .filter(silent)
+            .map(|pulse| pulse.name.clone())
+            .collect()
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn forget(&self, pulse: &Arc<Pulse>) {
+        self.loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|known| !Arc::ptr_eq(known, pulse));
+    }
+}
+
+/// A loop under observation.
+pub struct Watched<F> {
+    work: Pin<Box<F>>,
+    health: Arc<Health>,
+    pulse: Arc<Pulse>,
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let now = self.health.now_ms();
+        self.pulse.last_run_ms.store(now, Ordering::Relaxed);
+        self.work.as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for Watched<F> {
+    fn drop(&mut self) {
+        self.health.forget(&self.pulse);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loop_with_a_timer_is_not_stuck_and_one_without_is() {
+        let health = Health::new();
+        let alive = tokio::spawn(health.watch("alive", async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }));
+        let stuck = tokio::spawn(health.watch("stuck", std::future::pending::<()>()));
+        let limit = Duration::from_millis(20);
+        let started = Instant::now();
+        while started.elapsed() < limit * 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(health.stuck(limit), ["stuck"]);
+        stuck.abort();
+        assert!(stuck.await.is_err_and(|error| error.is_cancelled()));
+        assert!(health.stuck(limit).is_empty());
+        alive.abort();
+    }
+}

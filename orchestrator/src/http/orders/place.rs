@@ -1,0 +1,119 @@
+//! `POST /orders`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use eventstore::Position;
+
+use super::document::OrderDocument;
+use super::form;
+use crate::fulfilment::answers::{OrderAnswer, Verdict};
+use crate::fulfilment::place::{PlaceAnswer, PlaceError, PlaceOrder};
+use crate::http::auth::Principal;
+use crate::http::catalogue;
+use crate::http::consistency::{CONSISTENCY_TOKEN, token};
+use crate::http::docs::Refusals;
+use crate::http::extract::JsonBody;
+use crate::http::idempotency::{self, REPLAYED};
+use crate::http::outcome::store_unavailable_for;
+use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::state::Edge;
+
+/// Where an order came from, in its first event.
+const SOURCE: &str = "http";
+
+/// Place an order
+///
+/// Answers after the payment: no payment, no order. With an `Idempotency-Key` it can be sent again without harm and
+/// gets the same answer, whatever has happened since; without one every POST is a new order. The seed's short form
+/// `{bookId, qty, customerId}` is priced by the shop.
+#[utoipa::path(post, path = "/orders", tag = "orders",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the command; 1 to 255 visible ASCII characters")),
+    request_body(content = Object, example = json!({
+        "customerId": "33", "lines": [{"bookId": "9788937460449", "qty": 1, "unitPrice": 12000, "title": "Demian"}],
+        "shippingFee": 3000, "currency": "KRW", "payment": {"method": "card", "token": "tok_1"},
+        "contact": {"name": "Kim", "phone": "+82-10-0000-0000"}, "address": {"street": "1 Sejong-daero", "city": "Seoul"}
+    })),
+    responses(
+        (status = 201, description = "Paid", body = OrderDocument),
+        (status = 202, description = "The payment is open; the order goes on by itself", body = OrderDocument),
+        (status = 402, description = "payment-declined", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "idempotency-key-in-progress", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-order, idempotency-key-reused", body = ProblemDocument, content_type = "application/problem+json"),
+        Refusals))]
+pub async fn place(
+    State(edge): State<Edge>,
+    principal: Principal,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let key = idempotency::key(&headers)?;
+    let order = form::read(&body, &edge.defaults)
+        .map_err(|errors| Problem::fields(&catalogue::INVALID_ORDER, errors))?;
+    if !principal.may_see(&order.customer_id) {
+        return Err(Problem::new(
+            &catalogue::FORBIDDEN,
+            "A customer's token orders for that customer only.",
+        ));
+    }
+    let known_before = *edge.store.watch().borrow();
+    let command = PlaceOrder {
+        order,
+        principal: principal.name.to_string(),
+        key,
+        source: Some(SOURCE.to_owned()),
+    };
+    match edge.fulfilment.place(command).await {
+        Ok(PlaceAnswer::Answered(answer)) => Ok(answered(&answer, known_before)),
+        Ok(PlaceAnswer::KeyReused { order_id }) => {
+            Err(Problem::new(&catalogue::KEY_REUSED, "").about_order(order_id))
+        }
+        Ok(PlaceAnswer::InProgress { order_id }) => {
+            Err(Problem::new(&catalogue::KEY_IN_PROGRESS, "").about_order(order_id))
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// The order's first answer in HTTP. Status and body depend on nothing else; only headers may tell a repeat apart.
+fn answered(answer: &OrderAnswer, known_before: Position) -> Response {
+    let status = match &answer.verdict {
+        Verdict::Paid { .. } => StatusCode::CREATED,
+        Verdict::Pending => StatusCode::ACCEPTED,
+        Verdict::Rejected(_) => StatusCode::PAYMENT_REQUIRED,
+    };
+    let order_id = answer.ordered.order_id;
+    let mut response = match (OrderDocument::of(answer), &answer.verdict) {
+        (None, Verdict::Rejected(refusal)) => {
+            Problem::new(&catalogue::PAYMENT_DECLINED, refusal.reason.clone())
+                .about_order(order_id)
+                .into_response()
+        }
+        (document, _) => (status, Json(document)).into_response(),
+    };
+    let headers = response.headers_mut();
+    if let Ok(place) = HeaderValue::try_from(format!("/orders/{order_id}")) {
+        headers.insert(header::LOCATION, place);
+    }
+    headers.extend(token(&answer.checkpoint).map(|token| (CONSISTENCY_TOKEN, token)));
+    if answer.checkpoint.position <= known_before {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn failed(error: &PlaceError) -> Problem {
+    match error {
+        PlaceError::PaymentUnavailable { retry_after } => {
+            Problem::new(&catalogue::PAYMENT_UNAVAILABLE, "")
+                .retry_after(retry_after.as_secs().max(1))
+        }
+        PlaceError::StoreUnavailable {
+            retry_after,
+            source,
+        } => store_unavailable_for(source, *retry_after),
+        PlaceError::Vault(_) => store_unavailable_for(error, std::time::Duration::ZERO),
+        PlaceError::Unreadable(_) | PlaceError::Rejected(_) => Problem::internal(error),
+    }
+}

@@ -1,0 +1,189 @@
+//! `GET /orders/{id}`, `/payments/{id}`, `/deliveries/{id}`: the aggregates, folded from their streams.
+
+use aggregates::Refusal;
+use aggregates::delivery::Delivery;
+use aggregates::order::Order;
+use aggregates::payment::Payment;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::document::OrderLinks;
+use crate::http::auth::Principal;
+use crate::http::docs::Refusals;
+use crate::http::etag::versioned;
+use crate::http::extract::ApiPath;
+use crate::http::outcome::load_failed;
+use crate::http::problem::Problem;
+use crate::http::state::Edge;
+
+/// Read an order as it is now
+///
+/// Always current. Name, phone and address are shown to the order's own customer only.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
+    responses((status = 200, description = "The order", body = Object, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
+pub async fn order(
+    State(edge): State<Edge>,
+    principal: Principal,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<Response, Problem> {
+    let found = edge
+        .fulfilment
+        .order(id)
+        .await
+        .map_err(|error| load_failed(&error))?;
+    let Some(found) = found.filter(|found| principal.may_see(&found.value.customer_id)) else {
+        return Err(Problem::not_found("order"));
+    };
+    let mut document = order_document(&found.value);
+    if principal.is_customer(&found.value.customer_id) || edge.callers.is_open() {
+        add_details(&edge, &found.value, &mut document).await;
+    }
+    Ok(versioned(&headers, found.version, &document))
+}
+
+/// Read an order's payment as it is now
+#[utoipa::path(get, path = "/payments/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order")),
+    responses((status = 200, description = "The payment", body = Object, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
+pub async fn payment(
+    State(edge): State<Edge>,
+    principal: Principal,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<Response, Problem> {
+    let found = edge
+        .fulfilment
+        .payment(id)
+        .await
+        .map_err(|error| load_failed(&error))?;
+    match found.filter(|found| principal.may_see(&found.value.customer_id)) {
+        Some(found) => Ok(versioned(
+            &headers,
+            found.version,
+            &payment_document(&found.value),
+        )),
+        None => Err(Problem::not_found("payment")),
+    }
+}
+
+/// Read an order's delivery as it is now
+#[utoipa::path(get, path = "/deliveries/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order")),
+    responses((status = 200, description = "The delivery", body = Object, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
+pub async fn delivery(
+    State(edge): State<Edge>,
+    principal: Principal,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<Response, Problem> {
+    let found = edge
+        .fulfilment
+        .delivery(id)
+        .await
+        .map_err(|error| load_failed(&error))?;
+    match found.filter(|found| principal.may_see(&found.value.customer_id)) {
+        Some(found) => Ok(versioned(
+            &headers,
+            found.version,
+            &delivery_document(&found.value),
+        )),
+        None => Err(Problem::not_found("delivery")),
+    }
+}
+
+fn order_document(order: &Order) -> Value {
+    let first = order.lines.first();
+    json!({
+        "orderId": order.order_id,
+        "customerId": order.customer_id,
+        "status": order.shown_status(),
+        "bookId": first.map(|line| &line.book_id),
+        "qty": first.map(|line| line.qty),
+        "lines": order.lines,
+        "shippingFee": order.shipping_fee,
+        "total": order.total.amount,
+        "currency": order.total.currency,
+        "paymentRef": order.payment_ref,
+        "carrier": order.parcel.as_ref().map(|parcel| &parcel.carrier),
+        "waybill": order.parcel.as_ref().map(|parcel| &parcel.waybill),
+        "cancelRefused": order.cancel_refusal.as_ref().map(|refusal| &refusal.reason),
+        "canceled": order.canceled.as_ref().map(|cancel| json!({
+            "reason": cancel.reason, "actor": cancel.actor, "at": cancel.at,
+        })),
+        "externalId": order.external_id,
+        "placedAt": order.placed_at,
+        "orderedAt": order.ordered_at,
+        "_links": OrderLinks::of(order.order_id),
+    })
+}
+
+/// Adds what only the customer may read. After an erasure there is nothing left to add.
+async fn add_details(edge: &Edge, order: &Order, document: &mut Value) {
+    let details = match edge.fulfilment.details(order).await {
+        Ok(details) => details,
+        Err(error) => {
+            tracing::warn!(%error, "an order's personal data cannot be unsealed");
+            return;
+        }
+    };
+    if let (Some(name), Some(phone)) = (&details.name, &details.phone) {
+        document["contact"] = json!({ "name": name.expose(), "phone": phone.expose() });
+    }
+    if let Some(address) = &details.address {
+        document["address"] = serde_json::from_str(address.expose()).unwrap_or_default();
+    }
+}
+
+fn payment_document(payment: &Payment) -> Value {
+    let last = payment.charges.last();
+    json!({
+        "id": payment.order_id,
+        "orderId": payment.order_id,
+        "customerId": payment.customer_id,
+        "status": payment.status(),
+        "amount": last.map(|charge| charge.money.amount),
+        "currency": last.map(|charge| charge.money.currency),
+        "charged": payment.charged(),
+        "refunded": payment.refunded(),
+        "charges": payment.charges.iter().map(|charge| json!({
+            "amount": charge.money.amount, "currency": charge.money.currency, "providerRef": charge.provider_ref,
+            "at": charge.at, "refundRef": charge.refund_ref,
+        })).collect::<Vec<_>>(),
+        "declined": refusal(payment.declined.as_ref()),
+        "refundRefused": refusal(payment.refund_refusal.as_ref()),
+        "updatedAt": payment.updated_at,
+        "_links": OrderLinks::of(payment.order_id),
+    })
+}
+
+fn delivery_document(delivery: &Delivery) -> Value {
+    json!({
+        "id": delivery.order_id,
+        "orderId": delivery.order_id,
+        "customerId": delivery.customer_id,
+        "status": delivery.status.as_str(),
+        "carrier": delivery.parcel.as_ref().map(|parcel| &parcel.carrier),
+        "waybill": delivery.parcel.as_ref().map(|parcel| &parcel.waybill),
+        "refused": refusal(delivery.refusal.as_ref()),
+        "holdRefused": refusal(delivery.hold_refusal.as_ref()),
+        "exception": delivery.exception.as_ref().map(|exception| json!({
+            "code": exception.refusal.code, "reason": exception.refusal.reason,
+            "atStake": exception.at_stake, "at": exception.at,
+        })),
+        "trackingLost": delivery.tracking_lost,
+        "updatedAt": delivery.updated_at,
+        "_links": OrderLinks::of(delivery.order_id),
+    })
+}
+
+fn refusal(refusal: Option<&Refusal>) -> Value {
+    refusal.map_or(
+        Value::Null,
+        |refusal| json!({ "code": refusal.code, "reason": refusal.reason }),
+    )
+}
