@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use aggregates::order::Status;
+use aggregates::order::{Order, Status};
 use aggregates::refusal::Refusal;
-use eventstore::{Checkpoint, ReadError};
+use eventstore::{Checkpoint, ReadError, StreamId, Version};
 use uuid::Uuid;
 
 use super::Fulfilment;
 use super::facts::Facts;
+use crate::execute::Aggregate;
 use crate::saga::engine::Running;
 use crate::saga::verbs::{Cancel, Request, VerbError};
 use crate::saga::view::{LeftAlone, LoadError, Snapshot};
@@ -57,6 +58,15 @@ impl Fulfilment {
         actor: &str,
         wait: Duration,
     ) -> Result<CancelAnswer, CancelError> {
+        let stream = StreamId::new(Order::CATEGORY, order_id);
+        if self
+            .store
+            .read_stream(&stream, Version::ZERO, 1)
+            .await?
+            .is_empty()
+        {
+            return Ok(CancelAnswer::NotFound);
+        }
         let request = Request {
             actor: actor.to_owned(),
             reason: reason.to_owned(),

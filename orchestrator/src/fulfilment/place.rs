@@ -5,7 +5,7 @@ use std::time::Duration;
 use aggregates::order::{Action, CheckedOrder, Command, Order, Place, Rejection};
 use aggregates::{Decider, ids};
 use chrono::Utc;
-use eventstore::{Expected, Position, ReadError, StreamId, VaultError, Version};
+use eventstore::{AppendError, Expected, Position, ReadError, StreamId, VaultError, Version};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use super::steps::ANSWER_PENDING;
 use super::{Fulfilment, personal};
 use crate::execute::{Aggregate, FoldError, to_stream};
 use crate::saga::engine::{Running, StartError};
+use crate::saga::view::Snapshot;
 
 /// Events of an order's stream that its first answer is among: it was placed, asked to be canceled, answered.
 const FIRST_EVENTS: usize = 8;
@@ -63,7 +64,7 @@ pub enum PlaceError {
         /// When to come again.
         retry_after: Duration,
     },
-    /// The store is away. Nothing was charged; with the same key the command can be repeated safely.
+    /// The store is away. Nothing was stored, nothing was charged.
     #[error("the order cannot be stored")]
     StoreUnavailable {
         /// When to come again.
@@ -141,7 +142,10 @@ impl Fulfilment {
             .await
         {
             Ok(running) => self.first_answer(running, order_id).await,
-            Err(StartError::Exists) => self.existing(order_id, &hash).await,
+            // Not knowing whether it was stored is no reason to say that it was not.
+            Err(StartError::Exists | StartError::Append(AppendError::Unknown)) => {
+                self.existing(order_id, &hash).await
+            }
             Err(error) => Err(unavailable(error)),
         }
     }
@@ -170,13 +174,7 @@ impl Fulfilment {
         mut running: Running,
         order_id: Uuid,
     ) -> Result<PlaceAnswer, PlaceError> {
-        let answered = running.wait_for(|snapshot| {
-            // An unreadable event is no reason to wait: the reading below says what is wrong with it.
-            !matches!(
-                told(snapshot.history.events()),
-                Ok(Told::Placed(_) | Told::Nothing)
-            )
-        });
+        let answered = running.wait_for(is_answered);
         let budget = self.limits.payment_budget;
         if tokio::time::timeout(budget, answered).await.is_err() {
             self.say_pending(order_id).await;
@@ -211,26 +209,38 @@ impl Fulfilment {
     /// node it comes, it comes through the log.
     async fn existing(&self, order_id: Uuid, hash: &str) -> Result<PlaceAnswer, PlaceError> {
         let deadline = Instant::now() + self.limits.payment_budget;
-        let mut seen = Position::ZERO;
         loop {
             let head = *self.store.watch().borrow();
-            let ordered = match self.told(order_id).await? {
-                Told::Nothing => None,
-                Told::Placed(ordered) => Some(*ordered),
+            match self.told(order_id).await? {
                 Told::Answered(answer) if answer.ordered.command_hash == hash => {
                     return Ok(PlaceAnswer::Answered(answer));
                 }
-                Told::Answered(_) => return Ok(PlaceAnswer::KeyReused { order_id }),
-            };
-            if ordered.is_some_and(|ordered| ordered.command_hash != hash) {
-                return Ok(PlaceAnswer::KeyReused { order_id });
+                Told::Placed(ordered) if ordered.command_hash == hash => {}
+                Told::Answered(_) | Told::Placed(_) => {
+                    return Ok(PlaceAnswer::KeyReused { order_id });
+                }
+                Told::Nothing => {}
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(PlaceAnswer::InProgress { order_id });
             }
-            seen = self.store.wait_past(seen.max(head), left).await?;
+            self.news(order_id, head, left).await?;
         }
+    }
+
+    /// Until something may have happened to that order: by its own task, if it has one here, else by any event of the log.
+    async fn news(&self, order_id: Uuid, head: Position, left: Duration) -> Result<(), PlaceError> {
+        if self.engine.is_live(order_id)
+            && let Ok(mut running) = self.engine.follow(order_id).await
+        {
+            let answered = running.wait_for(is_answered);
+            // Too late is an answer as well: the caller looks at the time.
+            let _ = tokio::time::timeout(left, answered).await;
+        } else {
+            self.store.wait_past(head, left).await?;
+        }
+        Ok(())
     }
 
     async fn told(&self, order_id: Uuid) -> Result<Told, PlaceError> {
@@ -241,6 +251,14 @@ impl Fulfilment {
             .await?;
         Ok(told(&events)?)
     }
+}
+
+/// An unreadable event is no reason to wait: the reading that follows says what is wrong with it.
+fn is_answered(snapshot: &Snapshot) -> bool {
+    !matches!(
+        told(snapshot.history.events()),
+        Ok(Told::Placed(_) | Told::Nothing)
+    )
 }
 
 /// What tells a repeat from another order under the same key.

@@ -10,3 +10,4 @@ mod personal;
 mod shop;
 mod survives;
 mod tokens;
+mod tracking;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::place::PlaceError;
-use orchestrator::providers::breaker::Policy;
+use orchestrator::providers::breaker::{Policy, Position};
 use orchestrator::providers::simulator::ledger::Op;
 
-use super::shop::{Setup, Shop, answered};
+use super::shop::{Setup, Shop, answered, eventually};
 
 fn quick_expiry() -> Setup {
     let setup = Setup::default();
@@ -141,12 +141,20 @@ async fn nothing_is_stored_while_the_provider_is_known_to_be_away() {
         open_for: Duration::from_mins(1),
         ..Policy::default()
     };
+    let setup = Setup::default();
+    let limits = Limits {
+        payment_budget: Duration::from_millis(50),
+        ..setup.limits
+    };
     let shop = Shop::with(Setup {
         breakers,
-        ..quick_expiry()
+        limits,
+        ..setup
     })
     .await;
     let first = answered(shop.place("a", "down").await);
+    let payments = || shop.fulfilment.guards().positions()[0].1;
+    eventually(|| async { payments() == Position::Open }).await;
     let error = shop.try_place("b", "ok").await.unwrap_err();
     assert!(
         matches!(error, PlaceError::PaymentUnavailable { .. }),

@@ -1,0 +1,68 @@
+//! From the carrier's acceptance to the door.
+
+use std::time::Duration;
+
+use aggregates::saga::Phase;
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::providers::simulator::Scan;
+
+use super::shop::{Setup, Shop};
+
+#[tokio::test]
+async fn vans_that_come_by_themselves_bring_an_order_to_its_end() {
+    let quick = Duration::from_millis(50);
+    let setup = Setup {
+        handover_after: quick,
+        delivery_after: quick,
+        ..Setup::default()
+    };
+    let shop = Shop::with(setup).await;
+    let order = shop.paid("a").await;
+    let end = shop.at_rest(order).await;
+    assert_eq!(end.state.phase, Phase::Completed);
+    let report = shop.close().await;
+    assert_eq!(report.counts.by_status["Delivered"], 1);
+}
+
+#[tokio::test]
+async fn an_order_is_delivered_although_every_hint_was_lost() {
+    let setup = Setup::default();
+    let look = Duration::from_millis(30);
+    let limits = Limits {
+        look_first: look,
+        look_cap: look,
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    let order = shop.shipped("a").await;
+    // Scans on demand give no hint.
+    assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
+    shop.until(order, |saga| saga.state.is_done("handover"))
+        .await;
+    assert!(shop.simulator.scan(order, Scan::Deliver, false).await);
+    shop.at_rest(order).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_nobody_hears_of_is_given_up_and_the_sale_stands() {
+    let setup = Setup::default();
+    let look = Duration::from_millis(20);
+    let limits = Limits {
+        look_first: look,
+        look_cap: look,
+        tracking: Duration::from_millis(100),
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    let order = shop.shipped("a").await;
+    shop.simulator.scan(order, Scan::HandOver, false).await;
+    shop.at_rest(order).await;
+    assert!(
+        shop.story(order)
+            .await
+            .contains(&"TrackingLost".to_string())
+    );
+    let report = shop.close().await;
+    assert_eq!((report.counts.refunded, report.counts.parked), (0, 0));
+}
