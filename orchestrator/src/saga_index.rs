@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use crate::saga::index::{Due, IndexError, LogIndex, SagaIndex};
 
 /// The saga view as an index.
-pub struct SagaViewIndex {
+pub(crate) struct SagaViewIndex {
     projections: Projections,
     store: EventStore,
     tail: Mutex<Tail>,
@@ -27,7 +27,7 @@ struct Tail {
 impl SagaViewIndex {
     /// An index over these.
     #[must_use]
-    pub fn new(projections: Projections, store: EventStore) -> SagaViewIndex {
+    pub(crate) fn new(projections: Projections, store: EventStore) -> SagaViewIndex {
         SagaViewIndex {
             projections,
             store,

@@ -10,7 +10,7 @@ use crate::http::health::Health;
 
 /// A set of named loops. None of them ends before it is told to; one that does takes the process with it, because
 /// a server that silently no longer sweeps or projects is worse than one that is restarted.
-pub struct Workers {
+pub(super) struct Workers {
     health: Arc<Health>,
     stop: CancellationToken,
     running: JoinSet<()>,
@@ -20,7 +20,7 @@ pub struct Workers {
 impl Workers {
     /// No loops yet; each will be watched by `health`.
     #[must_use]
-    pub fn new(health: Arc<Health>) -> Workers {
+    pub(super) fn new(health: Arc<Health>) -> Workers {
         Workers {
             health,
             stop: CancellationToken::new(),
@@ -31,12 +31,12 @@ impl Workers {
 
     /// Tells the loops to end.
     #[must_use]
-    pub fn stop_token(&self) -> CancellationToken {
+    pub(super) fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Starts a loop.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         name: impl Into<String>,
         work: impl Future<Output = ()> + Send + 'static,
@@ -47,7 +47,7 @@ impl Workers {
     }
 
     /// Resolves with the name of the first loop that ends.
-    pub async fn died(&mut self) -> String {
+    pub(super) async fn died(&mut self) -> String {
         let id = match self.running.join_next_with_id().await {
             None => return std::future::pending().await,
             Some(Ok((id, ()))) => id,
@@ -63,7 +63,7 @@ impl Workers {
     }
 
     /// Tells all loops to end and waits until they have.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         self.stop.cancel();
         while self.running.join_next().await.is_some() {}
     }

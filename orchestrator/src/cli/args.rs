@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
+use crate::bench;
 use crate::config::Settings;
 
 /// Takes orders for books, gets them paid, shipped and announced, and unwinds all of it when something fails.
@@ -53,6 +54,9 @@ pub enum Command {
     Migrate,
     /// Make a customer's personal data unreadable for ever
     Erase(EraseArgs),
+    /// Measure this build against the database it runs on
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Check configuration, stores, durability, clock, versions and disk, and say what to do
     Doctor,
 }

@@ -72,7 +72,7 @@ impl Finding {
 }
 
 /// Looks at everything; fails if anything is bad.
-pub async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let location = settings.store.location();
     let mut findings = vec![
         Finding::good("version", env!("CARGO_PKG_VERSION")),
@@ -176,7 +176,7 @@ fn disk(data_dir: &Path) -> Finding {
     let existing: PathBuf = absolute
         .ancestors()
         .find(|path| path.exists())
-        .unwrap_or(Path::new("/"))
+        .unwrap_or(&absolute)
         .to_owned();
     match rustix::fs::statvfs(&existing) {
         Ok(disk) => {

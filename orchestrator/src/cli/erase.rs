@@ -15,7 +15,7 @@ use crate::http::hal::escape;
 const ACTOR: &str = "command line";
 
 /// Erases a customer and says what was done.
-pub async fn run(settings: &Settings, args: &EraseArgs) -> anyhow::Result<()> {
+pub(super) async fn run(settings: &Settings, args: &EraseArgs) -> anyhow::Result<()> {
     let location = settings.store.location()?;
     let erased = match EventStore::open(&location, Options::default()).await {
         Ok(store) => {

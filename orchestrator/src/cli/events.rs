@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints events until the log's end, or for ever with `--follow`.
-pub async fn run(client: &Client, args: EventsArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(client: &Client, args: EventsArgs, output: Output) -> anyhow::Result<()> {
     if let Some(order) = args.order {
         let answer = client.get(&format!("/orders/{order}/events")).await?;
         print_page(&answer.body, output)?;

@@ -49,7 +49,11 @@ struct Summary {
 }
 
 /// Imports the file; fails if any line did.
-pub async fn run(client: Client, args: ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    client: Client,
+    args: ImportArgs,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let (lines, reader) = read(args.file.clone())?;
     let bar = progress(&args.file);
     let tally = Tally::default();

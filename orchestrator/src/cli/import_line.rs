@@ -18,7 +18,7 @@ const REPLAYED: &str = "idempotent-replayed";
 
 /// An order of the file.
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     order: Value,
     key: Option<String>,
     cancel: bool,
@@ -26,7 +26,7 @@ pub struct Line {
 
 /// What became of a line. Several may be true: an order that was placed and then canceled.
 #[derive(Debug, Default)]
-pub struct Fate {
+pub(super) struct Fate {
     /// The order is new.
     pub placed: bool,
     /// The order was there already.
@@ -43,7 +43,7 @@ pub struct Fate {
 
 impl Line {
     /// Understands a line; the server checks the order itself.
-    pub fn parse(text: &str) -> Result<Line, String> {
+    pub(super) fn parse(text: &str) -> Result<Line, String> {
         let value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let Value::Object(mut object) = value else {
             return Err("not a JSON object".to_owned());
@@ -71,7 +71,7 @@ fn idempotency_key(object: &Map<String, Value>) -> Result<Option<String>, String
 }
 
 /// Places the order of a line and cancels it if the line says so.
-pub async fn place(client: &Client, line: &Line) -> Fate {
+pub(super) async fn place(client: &Client, line: &Line) -> Fate {
     let mut fate = Fate::default();
     match patiently(line.key.is_some(), || post(client, line)).await {
         Ok(posted) => {

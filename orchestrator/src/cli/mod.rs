@@ -18,10 +18,11 @@ use std::process::ExitCode;
 
 use args::{Cli, Command, OrdersCommand};
 use client::Client;
-use eventstore::EventStore;
+use eventstore::{EventStore, Location};
 use projections::Projections;
 
-use crate::config::Settings;
+use crate::bench;
+use crate::config::{Output, Settings};
 use crate::telemetry;
 
 /// Carries out one command line.
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sagas(command) => sagas::run(&client()?, command, output).await?,
         Command::Replay(args) => replay::run(&settings, args.view).await?,
         Command::Migrate => migrate(&settings).await?,
+        Command::Bench(command) => measure(&settings, command).await?,
         Command::Doctor => return doctor::run(&settings).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -70,6 +72,22 @@ async fn migrate(settings: &Settings) -> anyhow::Result<()> {
         table
     })?;
     Ok(())
+}
+
+/// Benches compare with Postgres, so they need one.
+async fn measure(settings: &Settings, command: bench::Command) -> anyhow::Result<()> {
+    match settings.store.location()? {
+        Location::Postgres { url } => {
+            command
+                .run(&url, settings.client.output == Output::Json)
+                .await
+        }
+        Location::Sqlite { .. } => {
+            anyhow::bail!(
+                "a bench needs a Postgres server: give --database-url; it makes a database of its own there"
+            )
+        }
+    }
 }
 
 /// Ends the process in one line. A reader of our output that has seen enough is no failure.

@@ -9,13 +9,13 @@ use super::output;
 use crate::config::Output;
 
 /// Shows an order as it is now.
-pub async fn show(client: &Client, order: Uuid, output: Output) -> anyhow::Result<()> {
+pub(super) async fn show(client: &Client, order: Uuid, output: Output) -> anyhow::Result<()> {
     let answer = client.get(&format!("/orders/{order}")).await?;
     print(&answer, output)
 }
 
 /// Asks for an order's cancellation and shows where it stands.
-pub async fn cancel(
+pub(super) async fn cancel(
     client: &Client,
     order: Uuid,
     reason: Option<String>,
@@ -35,7 +35,7 @@ fn print(answer: &Answer, output: Output) -> anyhow::Result<()> {
 
 /// One row per field, in the order of the document; links are for machines.
 #[must_use]
-pub fn details(document: &Value) -> comfy_table::Table {
+pub(super) fn details(document: &Value) -> comfy_table::Table {
     let mut table = output::table(&[]);
     if let Value::Object(fields) = document {
         for (name, value) in fields
@@ -50,7 +50,7 @@ pub fn details(document: &Value) -> comfy_table::Table {
 
 /// A value as a person reads it.
 #[must_use]
-pub fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -25,7 +25,7 @@ struct Rebuilt {
 }
 
 /// Rebuilds the views and prints what was done.
-pub async fn run(settings: &Settings, views: ReplayView) -> anyhow::Result<()> {
+pub(super) async fn run(settings: &Settings, views: ReplayView) -> anyhow::Result<()> {
     let location = settings.store.location()?;
     EventStore::migrate(&location)
         .await

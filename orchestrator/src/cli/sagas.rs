@@ -24,7 +24,11 @@ const COLUMNS: [&str; 9] = [
 ];
 
 /// Carries out a `sagas` command.
-pub async fn run(client: &Client, command: SagasCommand, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    client: &Client,
+    command: SagasCommand,
+    output: Output,
+) -> anyhow::Result<()> {
     match command {
         SagasCommand::List {
             status,

@@ -9,14 +9,14 @@ use crate::app::{App, Ended};
 use crate::config::Settings;
 
 /// Serves until a signal asks it to stop, or until a part of it dies.
-pub async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let app = App::start(settings).await?;
     tracing::info!(url = app.url(), store = app.store_name(), "serving");
     finish(app).await
 }
 
 /// Waits for the end and carries it out in order.
-pub async fn finish(mut app: App) -> anyhow::Result<ExitCode> {
+pub(super) async fn finish(mut app: App) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let died = tokio::select! {

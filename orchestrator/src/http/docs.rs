@@ -46,7 +46,6 @@ impl Modify for BearerToken {
 
 /// What any address may answer instead; each handler lists only what is special to it.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes answers; Problem makes them")]
 pub enum Refusals {
     /// A parameter, a header or the body cannot be read
     #[response(status = 400, content_type = "application/problem+json")]

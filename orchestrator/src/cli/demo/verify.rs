@@ -3,18 +3,28 @@
 use std::path::Path;
 
 use anyhow::Context;
+use comfy_table::Table;
 use eventstore::{Checkpoint, EventStore};
 use serde_json::json;
 
-use super::place::Told;
+use super::place::{Answers, Told};
 use crate::app::App;
 use crate::cli::output;
 use crate::config::Output;
-use crate::fulfilment::audit::{Auditor, Report};
+use crate::fulfilment::audit::{Auditor, Counts, Report};
 use crate::providers::simulator::ledger;
 
 /// Most broken promises that are printed.
 const SHOWN: usize = 10;
+
+/// One line of the table: what, how often the API said so, how often the log does.
+struct Row(&'static str, Option<u64>, u64);
+
+impl Row {
+    fn agrees(&self) -> bool {
+        self.1.is_none_or(|told| told == self.2)
+    }
+}
 
 /// Prints the table; false if anything does not add up.
 pub(super) async fn report(
@@ -25,80 +35,78 @@ pub(super) async fn report(
 ) -> anyhow::Result<bool> {
     let told = told.answers();
     let mut auditor = Auditor::new();
-    told.accepted
-        .iter()
-        .for_each(|order| auditor.acknowledged(*order));
+    for order in &told.accepted {
+        auditor.acknowledged(*order);
+    }
     let report = audit(&app.edge().store, auditor, data_dir).await?;
-    let counts = &report.counts;
+    let rows = rows(&told, &report.counts);
+    let document = json!({
+        "rows": rows.iter().map(|Row(what, told, log)| json!({"what": what, "told": told, "log": log})).collect::<Vec<_>>(),
+        "charged": report.counts.charged,
+        "returned": report.counts.returned,
+        "violations": report.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    output::document(format, &document, || table(&rows, &report.counts))?;
+    say(&report);
+    Ok(rows.iter().all(Row::agrees) && report.is_clean())
+}
+
+fn rows(told: &Answers, counts: &Counts) -> Vec<Row> {
     let status = |name: &str| counts.by_status.get(name).copied().unwrap_or_default();
     let accepted = told.accepted.len() as u64;
-    let mut rows = vec![
-        (
+    let kept = accepted.saturating_sub(told.canceled);
+    vec![
+        Row(
             "orders placed",
             Some(accepted + told.declined),
             counts.orders,
         ),
-        (
+        Row(
             "payment declined, nothing charged",
             Some(told.declined),
             status("Rejected"),
         ),
-        (
+        Row(
             "canceled, all money back",
             Some(told.canceled),
             status("Canceled"),
         ),
-        (
-            "delivered",
-            Some(accepted - told.canceled.min(accepted)),
-            status("Delivered"),
-        ),
-        (
+        Row("delivered", Some(kept), status("Delivered")),
+        Row(
             "too late to cancel",
             Some(told.too_late),
             counts.cancel_refused,
         ),
-    ];
-    rows.push(("messages sent", None, counts.messages_sent));
-    rows.push(("still moving", None, counts.in_flight));
-    rows.push(("waiting for an operator", None, counts.parked));
-    rows.push(("events in the log", None, counts.events));
-    let agree = rows
-        .iter()
-        .all(|(_, told, found)| told.is_none_or(|told| told == *found));
-    let document = json!({
-        "rows": rows.iter().map(|(what, told, found)| json!({"what": what, "told": told, "log": found})).collect::<Vec<_>>(),
-        "charged": counts.charged, "returned": counts.returned,
-        "violations": report.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    });
-    output::document(format, &document, || {
-        let mut table = output::table(&["", "the API said", "the log says", ""]);
-        for (what, told, found) in &rows {
-            let mark = match told {
-                Some(told) if told == found => "ok",
-                Some(_) => "DIFFERS",
-                None => "",
-            };
-            table.add_row([
-                (*what).to_owned(),
-                told.map(|told| told.to_string()).unwrap_or_default(),
-                found.to_string(),
-                mark.to_owned(),
-            ]);
-        }
-        for (currency, charged) in &counts.charged {
-            let returned = counts.returned.get(currency).copied().unwrap_or_default();
-            table.add_row([
-                format!("{currency} charged, returned"),
-                String::new(),
-                format!("{charged}, {returned}"),
-                String::new(),
-            ]);
-        }
-        table
-    })?;
-    say(&report);
-    Ok(agree && report.is_clean())
+        Row("messages sent", None, counts.messages_sent),
+        Row("still moving", None, counts.in_flight),
+        Row("waiting for an operator", None, counts.parked),
+        Row("events in the log", None, counts.events),
+    ]
+}
+
+fn table(rows: &[Row], counts: &Counts) -> Table {
+    let mut table = output::table(&["", "the API said", "the log says", ""]);
+    for row in rows {
+        let Row(what, told, log) = row;
+        let mark = match told {
+            Some(_) if row.agrees() => "ok",
+            Some(_) => "DIFFERS",
+            None => "",
+        };
+        let told = told.map(|told| told.to_string()).unwrap_or_default();
+        table.add_row([(*what).to_owned(), told, log.to_string(), mark.to_owned()]);
+    }
+    for (currency, charged) in &counts.charged {
+        let returned = counts.returned.get(currency).copied().unwrap_or_default();
+        let what = format!("{currency} charged, returned");
+        table.add_row([
+            what,
+            String::new(),
+            format!("{charged}, {returned}"),
+            String::new(),
+        ]);
+    }
+    table
 }
 
 /// Reads the whole log and the ledger.

@@ -52,7 +52,7 @@ impl<'a> From<&'a RecordedEvent> for WireEvent<'a> {
 
 /// One page of the log
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventPage<'a> {
+pub(super) struct EventPage<'a> {
     /// The events, in the order of the log
     pub events: Vec<WireEvent<'a>>,
     /// Pass it as `after` to get what follows, even if this page is empty

@@ -23,7 +23,7 @@ const STAND_IN_NUMBER: i64 = 1;
 const STAND_IN_TEXT: &str = "-";
 
 /// Reads and checks an order.
-pub fn read(body: &Value, defaults: &Defaults) -> Result<CheckedOrder, Vec<FieldError>> {
+pub(super) fn read(body: &Value, defaults: &Defaults) -> Result<CheckedOrder, Vec<FieldError>> {
     let mut errors = Vec::new();
     let Some(fields) = Fields::root(body, &mut errors) else {
         return Err(errors);
