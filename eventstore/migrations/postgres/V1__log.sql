@@ -63,83 +63,77 @@ CREATE TABLE subject_keys (
 -- can commit events, so the checks hold until the end of the transaction.
 --
 -- A batch is flat arrays. An append is a run of entries (one per stream, `append_entries` gives the length of each run), an entry
--- is a run of events. `entry_stream` is the place of the entry's stream among the distinct streams of the batch, which is how a
--- later append sees what an earlier one of the same batch did. `expected` is a version, or -1 for any.
+-- is a run of events, `entry_before` counts the events of the batch before it. `entry_stream` is the place of the entry's stream
+-- among the distinct streams of the batch. `expected` is a version, or -1 for any.
 --
--- Gives per append the position before its first event, or -1 if it conflicts, and per entry the version its stream is left at; in
--- a conflicting append `failed` is the number of the first entry that was not as expected and its version is the actual one.
+-- Gives, per entry, the version before its first event (`base`) and how many events are stored before it from `start` on
+-- (`place`). All entries of an append that conflicts have -1 as base and the actual version of their stream as place.
 CREATE FUNCTION log_append(
     appender uuid,
-    append_entries int[], entry_stream int[], expected bigint[], entry_events int[],
+    append_entries int[], entry_stream int[], entry_before bigint[], entry_events int[], expected bigint[],
     streams uuid[], categories text[],
     event_entry int[], event_offset int[], event_stream uuid[], event_category text[],
     event_ids uuid[], types text[], schema_versions smallint[], datas jsonb[], metadatas jsonb[],
-    OUT recorded timestamptz, OUT befores bigint[], OUT failed int[], OUT versions bigint[]
+    OUT recorded timestamptz, OUT start bigint, OUT base bigint[], OUT place bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    head    bigint;
-    start   bigint;
-    current bigint[];                 -- last version per distinct stream, as the batch goes on
-    base    bigint[] := expected;     -- per entry: version before its first event, -1 if not stored
-    place   bigint[] := expected;     -- per entry: position before its first event
-    first   int := 1;                 -- first entry of the append at hand
+    current bigint[];       -- last version per distinct stream, as the batch goes on
+    taken   bigint := 0;    -- events stored so far
+    first   int := 1;       -- first entry of the append at hand
     last    int;
-    stream  int;
-    wrong   int;
+    refused boolean;
 BEGIN
-    SELECT h.position INTO head FROM log_head h FOR UPDATE;
+    SELECT h.position INTO start FROM log_head h FOR UPDATE;
     PERFORM FROM log_appenders a WHERE a.session = appender;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'this appender has been struck off' USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     recorded := clock_timestamp();
-    start := head;
-    befores := append_entries;
-    failed := append_entries;
-    versions := expected;
     SELECT array_agg(coalesce((SELECT e.version FROM events e WHERE e.stream_id = s.id AND e.category = s.category
-                               ORDER BY e.version DESC LIMIT 1), 0) ORDER BY s.place)
+                               ORDER BY e.version DESC LIMIT 1), 0) ORDER BY s.nth)
       INTO current
-      FROM unnest(streams, categories) WITH ORDINALITY AS s (id, category, place);
+      FROM unnest(streams, categories) WITH ORDINALITY AS s (id, category, nth);
 
-    FOR append IN 1 .. cardinality(append_entries) LOOP
-        last := first + append_entries[append] - 1;
-        wrong := 0;
-        FOR entry IN first .. last LOOP
-            IF expected[entry] >= 0 AND expected[entry] <> current[entry_stream[entry]] THEN
-                wrong := entry;
-                EXIT;
-            END IF;
+    -- The usual batch has each stream once and no conflict: nothing in it depends on anything else in it, and entry and stream
+    -- have the same number.
+    IF cardinality(streams) = cardinality(expected)
+       AND NOT EXISTS (SELECT FROM unnest(expected, current) AS c (expected, actual) WHERE c.expected NOT IN (-1, c.actual))
+    THEN
+        base := current;
+        place := entry_before;
+        taken := cardinality(event_ids);
+    ELSE
+        base := expected;
+        place := expected;
+        FOR append IN 1 .. cardinality(append_entries) LOOP
+            last := first + append_entries[append] - 1;
+            refused := false;
+            FOR entry IN first .. last LOOP
+                base[entry] := current[entry_stream[entry]];
+                refused := refused OR expected[entry] NOT IN (-1, base[entry]);
+            END LOOP;
+            FOR entry IN first .. last LOOP
+                IF refused THEN
+                    place[entry] := base[entry];
+                    base[entry] := -1;
+                ELSE
+                    place[entry] := taken;
+                    taken := taken + entry_events[entry];
+                    current[entry_stream[entry]] := base[entry] + entry_events[entry];
+                END IF;
+            END LOOP;
+            first := last + 1;
         END LOOP;
-        failed[append] := wrong;
-        IF wrong > 0 THEN
-            befores[append] := -1;
-            FOR entry IN first .. last LOOP
-                base[entry] := -1;
-                versions[entry] := current[entry_stream[entry]];
-            END LOOP;
-        ELSE
-            befores[append] := head;
-            FOR entry IN first .. last LOOP
-                stream := entry_stream[entry];
-                base[entry] := current[stream];
-                place[entry] := head;
-                head := head + entry_events[entry];
-                current[stream] := current[stream] + entry_events[entry];
-                versions[entry] := current[stream];
-            END LOOP;
-        END IF;
-        first := last + 1;
-    END LOOP;
+    END IF;
 
-    IF head > start THEN
+    IF taken > 0 THEN
         INSERT INTO events (position, stream_id, category, version, event_id, type, schema_version, data, metadata, recorded_at)
-        SELECT place[e.entry] + e.nth, e.stream, e.category, base[e.entry] + e.nth, e.id, e.type, e.schema_version, e.data,
+        SELECT start + place[e.entry] + e.nth, e.stream, e.category, base[e.entry] + e.nth, e.id, e.type, e.schema_version, e.data,
                e.metadata, recorded
           FROM unnest(event_entry, event_offset, event_stream, event_category, event_ids, types, schema_versions, datas, metadatas)
                AS e (entry, nth, stream, category, id, type, schema_version, data, metadata)
          WHERE base[e.entry] >= 0;
-        UPDATE log_head SET position = head;
+        UPDATE log_head SET position = start + taken;
     END IF;
 END
 $$;

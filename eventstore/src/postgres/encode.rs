@@ -17,8 +17,9 @@ const ANY_VERSION: i64 = -1;
 pub(super) struct Arrays<'a> {
     append_entries: Vec<i32>,
     entry_stream: Vec<i32>,
-    expected: Vec<i64>,
+    entry_before: Vec<i64>,
     entry_events: Vec<i32>,
+    expected: Vec<i64>,
     streams: Vec<Uuid>,
     categories: Vec<&'a str>,
     event_entry: Vec<i32>,
@@ -45,6 +46,7 @@ impl<'a> Arrays<'a> {
                     int(arrays.streams.len())
                 });
                 arrays.entry_stream.push(place);
+                arrays.entry_before.push(arrays.event_ids.len() as i64);
                 arrays.expected.push(
                     entry
                         .expected
@@ -69,12 +71,13 @@ impl<'a> Arrays<'a> {
     }
 
     /// The parameters after the appender's id, in the order of `log_append`.
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 15] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 16] {
         [
             &self.append_entries,
             &self.entry_stream,
-            &self.expected,
+            &self.entry_before,
             &self.entry_events,
+            &self.expected,
             &self.streams,
             &self.categories,
             &self.event_entry,

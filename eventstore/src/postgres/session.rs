@@ -26,8 +26,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(7);
 const FORGET_APPENDERS: &str =
     "DELETE FROM log_appenders WHERE opened_at < now() - interval '30 days'";
 
-const APPEND: &str = "SELECT recorded, befores, failed, versions \
-     FROM log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+const APPEND: &str = "SELECT recorded, start, base, place \
+     FROM log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 pub(super) struct Session {
     pub(super) link: Link,
@@ -83,7 +83,7 @@ impl Session {
     /// Sends a batch and waits for its commit.
     pub(super) async fn append(&self, batch: &[Pending]) -> Result<Reply, Failure> {
         let arrays = Arrays::of(batch);
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(16);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(17);
         parameters.push(&self.id);
         parameters.extend(arrays.parameters());
         let call = self.link.client.query_one(&self.append, &parameters);

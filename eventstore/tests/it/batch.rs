@@ -1,12 +1,16 @@
 //! Appends that travel in one group commit.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use eventstore::testing::{TestLog, each_backend};
-use eventstore::{AppendError, EventStore, Expected, InvalidEvent, Options, Version};
+use eventstore::{
+    AppendError, EventStore, Expected, InvalidEvent, Options, Position, StreamAppend, StreamId,
+    Version,
+};
 use futures_util::future::join_all;
 
-use crate::support::{append_one, event_with, order, tamper, to, whole_log};
+use crate::support::{append_one, event_with, order, size, tamper, to, whole_log};
 
 /// Keeps every appender of a log from committing until dropped.
 enum Hold {
@@ -106,7 +110,7 @@ async fn a_conflict_in_a_batch_fails_alone_also_between_two_appends_of_one_batch
             "the six travelled together"
         );
 
-        let conflict = |stream: &eventstore::StreamId, expected, actual| {
+        let conflict = |stream: &StreamId, expected, actual| {
             Err(AppendError::Conflict {
                 stream: stream.clone(),
                 expected,
@@ -208,7 +212,7 @@ async fn an_append_that_gets_no_answer_in_time_is_unknown_if_it_was_sent_and_not
 async fn a_dropped_append_future_neither_corrupts_nor_leaks() {
     each_backend(async |log| {
         let store = log.open().await;
-        let rounds = crate::support::size(10_000, 50_000);
+        let rounds = size(10_000, 50_000);
         let mut kept = Vec::new();
         for round in 0..rounds {
             let stream = order();
@@ -238,4 +242,98 @@ async fn a_dropped_append_future_neither_corrupts_nor_leaks() {
         assert!(kept.iter().all(|stream| stored.contains(stream)));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_any_mix_gives_what_the_same_appends_would_have_given_one_by_one() {
+    each_backend(async |log| {
+        let store = log.open().await;
+        let streams: Vec<_> = (0..6).map(|_| order()).collect();
+        let mut versions: HashMap<&StreamId, i64> =
+            streams.iter().map(|stream| (stream, 0)).collect();
+        let mut head = 0;
+        for _ in 0..size(10, 100) {
+            let hold = Hold::on(&log).await;
+            let stuck = occupy(&store).await;
+            head += 1;
+            let appends: Vec<_> = (0..60).map(|_| any_append(&streams, &versions)).collect();
+            let expected: Vec<_> = appends
+                .iter()
+                .map(|append| one_by_one(append, &mut versions, &mut head))
+                .collect();
+            let outcomes = join_all(appends.into_iter().map(|append| store.append(append)));
+            let release = async {
+                tokio::task::yield_now().await;
+                hold.release().await;
+            };
+            let (outcomes, ()) = tokio::join!(outcomes, release);
+            stuck.await.expect("ran").expect("stored");
+            let outcomes: Vec<_> = outcomes
+                .into_iter()
+                .map(|o| o.map(|a| (a.first, a.last, a.versions)))
+                .collect();
+            assert_eq!(outcomes, expected);
+        }
+        let events = whole_log(&store).await;
+        assert_eq!(events.len() as i64, head);
+        for (stream, version) in versions {
+            assert_eq!(
+                events
+                    .iter()
+                    .filter(|event| event.stream == *stream)
+                    .count() as i64,
+                version
+            );
+        }
+    })
+    .await;
+}
+
+/// An append to one to three of the streams, with an expectation that is often right and sometimes was right a moment ago.
+fn any_append(streams: &[StreamId], versions: &HashMap<&StreamId, i64>) -> Vec<StreamAppend> {
+    let first = fastrand::usize(0..streams.len());
+    let entries = (0..fastrand::usize(1..4)).map(|nth| &streams[(first + nth) % streams.len()]);
+    let entry = |stream| {
+        let expected = match fastrand::u8(0..4) {
+            0 | 1 => Expected::Any,
+            2 => Expected::At(Version(versions[stream] + fastrand::i64(0..3))),
+            _ => Expected::NoStream,
+        };
+        to(stream, expected, fastrand::usize(1..4))
+    };
+    entries.map(entry).collect()
+}
+
+/// What an append gives when nothing else is under way.
+fn one_by_one<'a>(
+    append: &[StreamAppend],
+    versions: &mut HashMap<&'a StreamId, i64>,
+    head: &mut i64,
+) -> Result<(Position, Position, Vec<Version>), AppendError> {
+    for entry in append {
+        let actual = Version(versions[&entry.stream]);
+        if entry
+            .expected
+            .version()
+            .is_some_and(|expected| expected != actual)
+        {
+            let (stream, expected) = (entry.stream.clone(), entry.expected);
+            return Err(AppendError::Conflict {
+                stream,
+                expected,
+                actual,
+            });
+        }
+    }
+    let first = Position(*head + 1);
+    for entry in append {
+        let count = entry.events.len() as i64;
+        *head += count;
+        *versions.get_mut(&entry.stream).expect("a known stream") += count;
+    }
+    let left_at = append
+        .iter()
+        .map(|entry| Version(versions[&entry.stream]))
+        .collect();
+    Ok((first, Position(*head), left_at))
 }
