@@ -5,6 +5,7 @@ use std::time::Duration;
 use aggregates::order::{Order, Status};
 use aggregates::refusal::Refusal;
 use eventstore::{Checkpoint, ReadError, StreamId, Version};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Fulfilment;
@@ -13,6 +14,9 @@ use crate::execute::Aggregate;
 use crate::saga::engine::Running;
 use crate::saga::verbs::{Cancel, Request, VerbError};
 use crate::saga::view::{LeftAlone, LoadError, Snapshot};
+
+/// How long a request is put to a saga that is busy. Far longer than any saga moves without a pause.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// What became of a request to cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +75,7 @@ impl Fulfilment {
             actor: actor.to_owned(),
             reason: reason.to_owned(),
         };
-        match self.engine.cancel(order_id, &request).await {
+        match self.request(order_id, &request).await {
             Ok(Cancel::Refused { code }) => {
                 let reason = "The parcel is with the carrier.";
                 return Ok(CancelAnswer::PastPointOfNoReturn(Refusal::new(
@@ -93,6 +97,17 @@ impl Fulfilment {
         Ok(tokio::time::timeout(wait, answered)
             .await
             .unwrap_or(CancelAnswer::Canceling))
+    }
+
+    /// A saga that moves faster than it can be asked comes to a point where it waits.
+    async fn request(&self, order_id: Uuid, request: &Request) -> Result<Cancel, VerbError> {
+        let deadline = Instant::now() + ASKING;
+        loop {
+            match self.engine.cancel(order_id, request).await {
+                Err(VerbError::Busy) if Instant::now() < deadline => {}
+                answer => return answer,
+            }
+        }
     }
 
     async fn answered(&self, running: &mut Running, asked: &Snapshot) -> CancelAnswer {

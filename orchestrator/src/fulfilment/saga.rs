@@ -176,10 +176,18 @@ impl Saga for FulfilmentSaga {
     }
 
     fn at_stake(&self, history: &History) -> Option<Stake> {
-        let kept = Facts::fold(history.events()).ok()?.payment?.kept()?.money;
+        let facts = Facts::fold(history.events()).ok()?;
+        let kept = facts.payment.as_ref().and_then(|payment| payment.kept());
+        // Once the money is back it is the books themselves that may be lost.
+        let parcel = facts
+            .delivery
+            .as_ref()
+            .and_then(|delivery| delivery.parcel.as_ref());
+        let goods = || parcel.and(facts.order.as_ref()).map(|order| order.total);
+        let stake = kept.map(|kept| kept.money).or_else(goods)?;
         Some(Stake {
-            amount: kept.amount,
-            currency: kept.currency.to_string(),
+            amount: stake.amount,
+            currency: stake.currency.to_string(),
         })
     }
 

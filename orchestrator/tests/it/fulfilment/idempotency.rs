@@ -6,7 +6,8 @@ use eventstore::testing::{TestLog, each_backend};
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::place::PlaceAnswer;
-use orchestrator::providers::simulator::Scan;
+use orchestrator::providers::simulator::ledger::Op;
+use orchestrator::providers::simulator::{Fault, Scan};
 use orchestrator::saga::engine;
 
 use super::shop::{CUSTOMER, PRINCIPAL, Setup, Shop, answered, command, order, order_of};
@@ -161,5 +162,23 @@ async fn an_order_goes_on_when_its_caller_goes_away() {
         .await;
     let answer = answered(shop.place("a", "slow-30").await);
     assert!(matches!(answer.verdict, Verdict::Paid { .. }));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_costs_two_appends_up_to_its_answer() {
+    let patient = Setup {
+        provider_time_limit: Duration::from_secs(9),
+        ..Setup::default()
+    };
+    let shop = Shop::with(patient).await;
+    let slow = Fault::Slow(Duration::from_millis(300));
+    shop.simulator.script(Op::Ship, Shop::id("a"), slow);
+    let before = shop.store.stats().appends;
+    answered(shop.place("a", "ok").await);
+    assert_eq!(shop.store.stats().appends - before, 2);
+    shop.until(Shop::id("a"), |saga| saga.state.is_done("notify"))
+        .await;
+    assert_eq!(shop.store.stats().appends - before, 4);
     shop.close().await;
 }

@@ -161,3 +161,42 @@ async fn a_parcel_that_is_gone_after_such_a_scan_stays_paid() {
     );
     shop.close().await;
 }
+
+#[tokio::test]
+async fn a_scan_after_the_order_was_canceled_is_found_and_parked_with_its_total() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert!(shop.simulator.scan(order, Scan::HandOver, true).await);
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| saga.state.status() == Status::Parked)
+        .await;
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    assert!(
+        shop.story(order)
+            .await
+            .contains(&"DeliveryException".to_string())
+    );
+    // What the customer was told stays true: the money is back.
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_label_that_is_not_voided_is_an_exception() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Cancel, order, Fault::Refuse("printed"));
+    assert!(is_canceled(&shop.cancel(order).await));
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    assert!(
+        shop.story(order)
+            .await
+            .contains(&"DeliveryException".to_string())
+    );
+    shop.close().await;
+}

@@ -44,13 +44,12 @@ pub(super) struct Setup {
 impl Default for Setup {
     /// Quick where something fails, and vans that come only when they are told to.
     fn default() -> Self {
-        let retry = Duration::from_millis(10);
         Self {
             limits: Limits {
                 payment_budget: Duration::from_secs(2),
                 late_charge_watch: Duration::from_millis(200),
-                retry_first: retry,
-                retry_cap: retry,
+                retry_first: Duration::from_millis(10),
+                retry_cap: Duration::from_millis(100),
                 look_first: Duration::from_hours(1),
                 ..Limits::default()
             },
@@ -276,6 +275,7 @@ impl Shop {
             report
                 .violations
                 .iter()
+                .take(10)
                 .map(|v| format!("{v}\n"))
                 .collect::<String>()
         );
