@@ -130,8 +130,10 @@ BEGIN
         INSERT INTO events (position, stream_id, category, version, event_id, type, schema_version, data, metadata, recorded_at)
         SELECT start + place[e.entry] + e.nth, e.stream, e.category, base[e.entry] + e.nth, e.id, e.type, e.schema_version, e.data,
                e.metadata, recorded
-          FROM unnest(event_entry, event_offset, event_stream, event_category, event_ids, types, schema_versions, datas, metadatas)
-               AS e (entry, nth, stream, category, id, type, schema_version, data, metadata)
+          -- Unnested side by side in a target list, which streams the rows; as a table function they would all be copied first.
+          FROM (SELECT unnest(event_entry) AS entry, unnest(event_offset) AS nth, unnest(event_stream) AS stream,
+                       unnest(event_category) AS category, unnest(event_ids) AS id, unnest(types) AS type,
+                       unnest(schema_versions) AS schema_version, unnest(datas) AS data, unnest(metadatas) AS metadata) AS e
          WHERE base[e.entry] >= 0;
         UPDATE log_head SET position = start + taken;
     END IF;

@@ -12,7 +12,7 @@ const BUFFER: usize = 64 * 1024;
 /// `ReadyForQuery` in the idle state: the last message of a reply, sent after the commit.
 const COMMITTED: &[u8] = b"Z\0\0\0\x05I";
 
-/// First byte of a call of a prepared statement, such as an append. Preparations, clean-ups and farewells are let through.
+/// First letter of a call of a prepared statement, such as an append. Preparations, clean-ups and farewells are let through.
 const BIND: u8 = b'B';
 
 /// What to do to the next call that comes through.
@@ -97,8 +97,7 @@ async fn requests(
         if length == 0 {
             break;
         }
-        let is_call = buffer.first() == Some(&BIND);
-        let fault = if is_call {
+        let fault = if has_call(&buffer[..length]) {
             next.lock().expect("the lock").take()
         } else {
             None
@@ -148,4 +147,21 @@ async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut_reply: Arc
             return;
         }
     }
+}
+
+/// Whether a call is among the messages, each a letter and a length, that were sent at once.
+fn has_call(mut messages: &[u8]) -> bool {
+    while let Some((letter, rest)) = messages.split_first() {
+        if *letter == BIND {
+            return true;
+        }
+        let Some(length) = rest
+            .first_chunk()
+            .map(|bytes| u32::from_be_bytes(*bytes) as usize)
+        else {
+            return false;
+        };
+        messages = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
