@@ -110,6 +110,16 @@ const WALLS: &[Wall] = &[
             "eventstore",
         ],
     },
+    Wall {
+        area: "orchestrator/src/http",
+        except: &[],
+        forbidden: &[
+            "tokio_postgres",
+            "rusqlite",
+            "deadpool_postgres",
+            "crate::cli",
+        ],
+    },
 ];
 
 /// What each crate may name in its manifest, of the crates of this workspace.
