@@ -37,6 +37,11 @@ impl Hint {
         });
     }
 
+    /// The log was replaced by a shorter one. Without this, readers at its end would be told for ever that there is more.
+    pub(crate) fn rewind(&self, position: Position) {
+        self.head.send_replace(position);
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }

@@ -134,7 +134,9 @@ impl Appender {
                     known = self.known.0,
                     "event store: the log is shorter than it was"
                 );
+                self.hint.rewind(session.head);
             }
+            self.known = session.head;
             self.session = Some(session);
         }
         let (Some(session), Some(lost)) = (&self.session, &self.lost) else {

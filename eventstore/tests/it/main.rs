@@ -12,5 +12,7 @@ mod proxy;
 mod reading;
 mod refusals;
 mod restart;
+mod server;
+mod standby;
 mod support;
 mod vault;

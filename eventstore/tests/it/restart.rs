@@ -1,66 +1,13 @@
 //! A server that is stopped without warning and started again.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use eventstore::{AppendError, EventStore, Location, Options};
-use tempfile::TempDir;
+use eventstore::{AppendError, EventStore, Options};
 use uuid::Uuid;
 
+use crate::server::Server;
 use crate::support::{append_one, figures, order, size, to, whole_log};
-
-/// A server of its own, stopped and removed when dropped.
-struct Server {
-    dir: TempDir,
-}
-
-impl Server {
-    async fn start() -> (Server, Location) {
-        let server = Server {
-            dir: tempfile::tempdir().expect("a directory"),
-        };
-        let url = server.command(&["start"]).await;
-        (server, Location::postgres(url))
-    }
-
-    /// Runs `scripts/postgres.sh` and gives the last line of what it says.
-    async fn command(&self, words: &[&str]) -> String {
-        let mut command = script(self.dir.path(), words);
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .expect("ran")
-            .expect("the script runs");
-        assert!(
-            output.status.success(),
-            "{words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A server that is already stopped is fine.
-        drop(script(self.dir.path(), &["stop", "immediate"]).output());
-    }
-}
-
-fn script(dir: &Path, words: &[&str]) -> Command {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts/postgres.sh");
-    let mut command = Command::new(path);
-    command
-        .arg(words[0])
-        .arg(dir.join("cluster"))
-        .args(&words[1..]);
-    command
-}
 
 /// What the callers of one run were told.
 #[derive(Default)]

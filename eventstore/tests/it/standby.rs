@@ -1,0 +1,80 @@
+//! A commit that waits for a standby.
+
+use std::time::Duration;
+
+use eventstore::{EventStore, Location, Options};
+use secrecy::ExposeSecret as _;
+use tokio_postgres::{Client, NoTls};
+
+use crate::server::Server;
+use crate::support::{append_one, whole_log};
+
+/// How long a condition of the server is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn administrator(location: &Location) -> Client {
+    let Location::Postgres { url } = location else {
+        unreachable!("a server's location")
+    };
+    let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls)
+        .await
+        .expect("connected");
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+async fn set_standby(client: &Client, name: &str) {
+    client
+        .batch_execute(&format!(
+            "ALTER SYSTEM SET synchronous_standby_names = '{name}'"
+        ))
+        .await
+        .expect("set");
+    client
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .expect("reloaded");
+}
+
+/// Cancels a backend that waits for a standby, once there is one. Its commit succeeds, with a warning.
+async fn cancel_a_wait(client: &Client) {
+    let sql = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    tokio::time::timeout(PATIENCE, async {
+        while client.query(sql, &[]).await.expect("asked").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("a commit waits for its standby");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_gave_up_waiting_for_its_standby_is_acknowledged_only_when_the_standby_has_it()
+ {
+    let (_server, location) = Server::start().await;
+    EventStore::migrate(&location).await.expect("migrated");
+    let options = Options {
+        append_deadline: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let store = EventStore::open(&location, options).await.expect("opened");
+    let client = administrator(&location).await;
+    set_standby(&client, "nobody").await;
+
+    let appending = store.clone();
+    let append = tokio::spawn(async move { append_one(&appending).await });
+    cancel_a_wait(&client).await;
+    // The next wait is that of the new connection: the reply to the append was not taken for an acknowledgement.
+    cancel_a_wait(&client).await;
+    assert_eq!(
+        store.head().await.expect("head").0,
+        1,
+        "it is committed here"
+    );
+    assert!(!append.is_finished(), "and nowhere else");
+
+    set_standby(&client, "").await;
+    append.await.expect("ran").expect("stored");
+    assert_eq!(whole_log(&store).await.len(), 1);
+    assert_eq!(store.stats().settled, 1);
+}
