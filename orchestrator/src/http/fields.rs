@@ -217,13 +217,14 @@ impl<'a> Fields<'a> {
         Some(all)
     }
 
-    /// Refuses every field that nobody asked for: a typo must not pass as "absent".
+    /// Refuses every field that nobody asked for: a typo must not pass as "absent". Null is absent.
     pub fn finish(mut self) {
         let known = std::mem::take(&mut self.known);
         let unknown: Vec<&String> = self
             .object
-            .keys()
-            .filter(|key| !known.contains(&key.as_str()))
+            .iter()
+            .filter(|(key, value)| !value.is_null() && !known.contains(&key.as_str()))
+            .map(|(key, _)| key)
             .collect();
         for name in unknown {
             self.refuse(name, "This field is not known.");

@@ -1,5 +1,6 @@
 //! The integration tests of the whole product, in one binary.
 
+mod edge;
 mod fulfilment;
 mod harness;
 mod house;

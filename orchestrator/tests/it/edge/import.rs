@@ -1,0 +1,97 @@
+//! `orders import` against a server.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use super::child::{bookmarket, complaint, run};
+use super::server::{Backend, TestServer, on_each_backend, order, order_paid_by};
+
+async fn import(server: &TestServer, lines: &[String]) -> (Output, Value) {
+    let file = server.folder.path().join("orders.jsonl");
+    std::fs::write(&file, lines.join("\n")).expect("a file");
+    let mut command = bookmarket(server.folder.path());
+    command
+        .args([
+            "orders",
+            "import",
+            "--output",
+            "json",
+            "--server",
+            &server.url(),
+        ])
+        .arg(file);
+    let output = tokio::task::spawn_blocking(move || run(command))
+        .await
+        .expect("no panic");
+    let summary = serde_json::from_slice(&output.stdout).expect("a summary");
+    (output, summary)
+}
+
+fn line(number: usize, change: impl FnOnce(&mut Value)) -> String {
+    let mut order = order(&format!("customer-{}", number % 5));
+    order["externalId"] = json!(format!("day/{number}"));
+    order["placedAt"] = json!("2018-01-01T00:00:00Z");
+    change(&mut order);
+    order.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_is_accounted_for_and_a_second_import_adds_nothing() {
+    on_each_backend(async |server| {
+        let mut lines: Vec<String> = (0..40).map(|number| line(number, |_| {})).collect();
+        lines.extend(
+            (40..45).map(|number| line(number, |order| order["outcome"] = json!("Cancelled"))),
+        );
+        lines.push(line(45, |order| *order = order_paid_by("d", "decline")));
+        let (output, first) = import(server, &lines).await;
+        assert!(output.status.success(), "{}", complaint(&output));
+        let counts = |summary: &Value| {
+            [
+                "lines", "placed", "repeated", "declined", "canceled", "failed",
+            ]
+            .map(|name| summary[name].clone())
+        };
+        assert_eq!(counts(&first), [46, 45, 0, 1, 5, 0].map(Value::from));
+        let (output, second) = import(server, &lines[..45]).await;
+        assert!(output.status.success(), "{}", complaint(&output));
+        assert_eq!(counts(&second), [45, 0, 45, 0, 5, 0].map(Value::from));
+        server
+            .eventually("/orders?status=Canceled&size=100", |list| {
+                list["page"]["count"] == 5
+            })
+            .await;
+        assert_eq!(
+            server.get("/orders?size=100").await.body()["page"]["count"],
+            46
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_line_is_named_and_does_not_stop_the_rest() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let lines = [
+        line(0, |_| {}),
+        "{ not json".to_owned(),
+        String::new(),
+        line(1, |order| order["lines"] = json!([])),
+        line(2, |order| order["outcome"] = json!("Lost")),
+        line(3, |_| {}),
+    ];
+    let (output, summary) = import(&server, &lines).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        (&summary["placed"], &summary["failed"], &summary["lines"]),
+        (&json!(2), &json!(3), &json!(5))
+    );
+    let complaint = complaint(&output);
+    for expected in ["line 2: not JSON", "line 4: ", "/lines", "line 5: /outcome"] {
+        assert!(
+            complaint.contains(expected),
+            "{expected} is not in {complaint}"
+        );
+    }
+    server.stop().await;
+}

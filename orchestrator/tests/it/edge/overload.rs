@@ -1,0 +1,117 @@
+//! More than can be done: the surplus is refused at once, the rest is served, and it is over when it is over.
+
+use std::time::Duration;
+
+use eventstore::Options;
+use tokio::time::Instant;
+
+use super::server::{Answer, Backend, PATIENCE, TestServer, order, order_paid_by};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_surplus_of_commands_is_refused_with_retry_after_and_leaves_reads_alone() {
+    let server =
+        TestServer::start(Backend::Sqlite, |settings| settings.edge.max_in_flight = 8).await;
+    let slow = order_paid_by("33", "slow-300");
+    let posts = (0..80).map(|_| server.post("/orders", &slow));
+    let everything = futures_util::future::join_all(posts);
+    let reads = async {
+        let mut count = 0;
+        let until = Instant::now() + Duration::from_millis(250);
+        while Instant::now() < until {
+            assert_eq!(server.get("/readyz").await.status, 200);
+            assert_eq!(server.get("/metrics").await.status, 200);
+            count += 1;
+        }
+        count
+    };
+    let (answers, reads) = tokio::join!(everything, reads);
+    let served = answers.iter().filter(|answer| answer.status == 201).count();
+    let refused: Vec<&Answer> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
+    assert_eq!(served + refused.len(), 80);
+    assert!(
+        served >= 8 && refused.len() >= 40,
+        "{served} served, {} refused",
+        refused.len()
+    );
+    for answer in &refused {
+        answer.is_problem("overloaded", 503);
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert!(reads > 0);
+    assert_eq!(
+        server.post("/orders", &order("33")).await.status,
+        201,
+        "recovered at once"
+    );
+    server
+        .eventually("/orders?size=500", |list| {
+            list["page"]["count"] == served + 1
+        })
+        .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_does_not_free_its_place_before_its_command_is_done() {
+    let server =
+        TestServer::start(Backend::Sqlite, |settings| settings.edge.max_in_flight = 1).await;
+    let slow = order_paid_by("33", "slow-1000");
+    let request = server
+        .request(reqwest::Method::POST, "/orders")
+        .json(&slow)
+        .timeout(Duration::from_millis(300));
+    assert!(request.send().await.is_err(), "hung up");
+    server
+        .post("/orders", &order("33"))
+        .await
+        .is_problem("overloaded", 503);
+    let deadline = Instant::now() + PATIENCE;
+    while server.post("/orders", &order("33")).await.status != 201 {
+        assert!(Instant::now() < deadline, "the place is never free again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_refuses_orders_and_loses_none_that_it_acknowledged() {
+    let small = Options {
+        max_page_count: Some(150),
+        ..Options::default()
+    };
+    let server = TestServer::start_with(Backend::Sqlite, small, |_| {}).await;
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let answer = server.post("/orders", &order("33")).await;
+        match answer.status {
+            201 | 202 => {
+                acknowledged.push(answer.body()["orderId"].as_str().expect("an id").to_owned())
+            }
+            _ => break answer,
+        }
+        assert!(acknowledged.len() < 10_000, "it never fills");
+    };
+    refused.is_problem("store-unavailable", 503);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(
+        server.get("/livez").await.status,
+        200,
+        "a full disk is no reason to be restarted"
+    );
+    for id in &acknowledged {
+        assert_eq!(server.get(&format!("/orders/{id}")).await.status, 200);
+    }
+    let server = server.restart().await;
+    for id in &acknowledged {
+        server
+            .eventually(&format!("/orders/{id}"), |order| {
+                order["status"] == "Shipped"
+            })
+            .await;
+    }
+    assert_eq!(server.post("/orders", &order("33")).await.status, 201);
+    server.stop().await;
+}

@@ -1,0 +1,88 @@
+//! SIGTERM: not ready, no new connections, everything in flight is answered, exit 0.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::child::{Serving, bookmarket};
+use super::server::{Answer, order, order_paid_by};
+
+async fn post(url: &str, body: &Value) -> Answer {
+    let response = reqwest::Client::new()
+        .post(format!("{url}/orders"))
+        .json(body)
+        .send()
+        .await
+        .expect("an answer");
+    Answer::of(response).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_server_answers_what_is_in_flight_and_exits_with_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serving = Serving::start(bookmarket(folder.path()));
+    let url = serving.url.clone();
+    let in_flight: Vec<_> = (0..5)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { post(&url, &order_paid_by("33", "slow-1000")).await })
+        })
+        .collect();
+    let stream = reqwest::get(format!("{url}/events/stream?after=0"))
+        .await
+        .expect("a stream");
+    assert_eq!(stream.status(), 200);
+    // The orders are in flight once their first events are in the log.
+    let client = reqwest::Client::new();
+    loop {
+        let page: Value = client
+            .get(format!("{url}/events"))
+            .send()
+            .await
+            .expect("a page")
+            .json()
+            .await
+            .expect("JSON");
+        let orders = page["events"]
+            .as_array()
+            .expect("events")
+            .iter()
+            .filter(|event| event["type"] == "Ordered");
+        if orders.count() == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    serving.terminate();
+    for answer in in_flight {
+        assert_eq!(answer.await.expect("no panic").status, 201);
+    }
+    assert_eq!(serving.exit_code().await, Some(0));
+    assert!(client.get(format!("{url}/livez")).send().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_in_flight_at_kill_9_is_finished_by_the_next_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = Serving::start(bookmarket(folder.path()));
+    let answer = post(&first.url, &order("33")).await;
+    let id = answer.body()["orderId"].as_str().expect("an id").to_owned();
+    first.child.kill().expect("killed");
+    first.child.wait().expect("gone");
+    let second = Serving::start(bookmarket(folder.path()));
+    let deadline = tokio::time::Instant::now() + super::server::PATIENCE;
+    loop {
+        let place = format!("{}/orders/{id}", second.url);
+        let order: Value = reqwest::get(place)
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("JSON");
+        if order["status"] == "Shipped" {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{order}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
