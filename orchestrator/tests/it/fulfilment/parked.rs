@@ -4,7 +4,7 @@ use aggregates::saga::{Status, Verdict};
 use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::providers::simulator::ledger::{Op, Port};
 use orchestrator::providers::simulator::{Fault, Scan};
-use orchestrator::saga::verbs::{Finding, Request};
+use orchestrator::saga::verbs::{Finding, Request, VerbError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -198,5 +198,41 @@ async fn a_label_that_is_not_voided_is_an_exception() {
             .await
             .contains(&"DeliveryException".to_string())
     );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_a_person_states_must_have_the_form_of_what_it_stands_for() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Refund, order, Fault::Refuse("account-closed"));
+    shop.cancel(order).await;
+    shop.at_rest(order).await;
+    let before = shop.log().await.len();
+    let nonsense = Finding {
+        outcome: Verdict::Done,
+        evidence: json!({ "paid": "yes" }),
+        force: true,
+    };
+    let request = Request {
+        actor: "operator".into(),
+        reason: "a slip".into(),
+    };
+    let engine = shop.fulfilment.engine();
+    let answer = engine.resolve(order, "refund", nonsense, &request).await;
+    assert!(matches!(answer, Err(VerbError::Record(_))), "{answer:?}");
+    // Unless forced, the provider is asked, and it knows nothing of such a refund.
+    let claim = Finding {
+        outcome: Verdict::Done,
+        evidence: json!({ "ref": "x" }),
+        force: false,
+    };
+    let answer = engine.resolve(order, "refund", claim, &request).await;
+    assert!(
+        matches!(answer, Err(VerbError::NotConfirmed(_))),
+        "{answer:?}"
+    );
+    assert_eq!(shop.log().await.len(), before);
     shop.close().await;
 }

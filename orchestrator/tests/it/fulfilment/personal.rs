@@ -1,8 +1,12 @@
 //! Personal data: sealed in the log, in clear only at the provider and for the customer, gone when erased.
 
-use orchestrator::fulfilment::erase::Erased;
+use std::time::Duration;
 
-use super::shop::{CUSTOMER, Shop};
+use orchestrator::fulfilment::erase::Erased;
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::providers::simulator::ledger::Port;
+
+use super::shop::{CUSTOMER, Setup, Shop};
 
 #[tokio::test]
 async fn nothing_personal_is_in_clear_in_the_log_or_in_the_ledger() {
@@ -52,5 +56,39 @@ async fn an_erased_customer_cannot_be_read_and_the_orders_still_add_up() {
     // An order of an erased customer can still be canceled: nothing personal is needed for that.
     shop.cancel(order).await;
     shop.at_rest(order).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_token_was_erased_before_it_was_charged_is_rejected() {
+    let setup = Setup::default();
+    let limits = Limits {
+        payment_budget: Duration::from_millis(50),
+        payment_deadline: Duration::from_secs(1),
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    shop.simulator.set_outage(Port::Payment, true);
+    shop.place("a", "ok").await;
+    shop.fulfilment
+        .erase(CUSTOMER, "asked to", "operator")
+        .await
+        .unwrap();
+    shop.simulator.set_outage(Port::Payment, false);
+    shop.at_rest(Shop::id("a")).await;
+    let story = shop.story(Shop::id("a")).await;
+    let expected = [
+        "Ordered",
+        "OrderPending",
+        "PaymentDeclined",
+        "OrderRejected",
+    ];
+    assert!(
+        expected
+            .iter()
+            .all(|event| story.contains(&event.to_string())),
+        "{story:?}"
+    );
+    assert_eq!(shop.effects(Shop::id("a")), []);
     shop.close().await;
 }

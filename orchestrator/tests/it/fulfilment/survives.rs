@@ -1,145 +1,32 @@
 //! The fulfilment saga goes through all that a saga must survive: each step twice, every kind of failure at each step, a crash at
 //! each append and before and after each effect, a frozen owner at each step, a cancel at every point.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use aggregates::Decider;
 use aggregates::order::{Action, Command, Order, Place, SealedDetails, Status};
 use aggregates::saga::Phase;
 use chrono::Utc;
-use eventstore::testing::TestLog;
-use eventstore::{Expected, MasterKeyFile, Vault};
+use eventstore::Expected;
 use futures_util::future::BoxFuture;
 use orchestrator::execute::{Aggregate, to_stream};
 use orchestrator::fulfilment::facts::Facts;
-use orchestrator::fulfilment::limits::Limits;
-use orchestrator::fulfilment::participants::Providers;
-use orchestrator::fulfilment::{Parts, Sagas};
-use orchestrator::providers::breaker::Policy;
-use orchestrator::providers::ports::{Answer, CarrierPort, Found, Label, Shipment, Tracking};
-use orchestrator::providers::simulator::ledger::{FILE_NAME, Line, Op, Verdict};
-use orchestrator::providers::simulator::{Options, Scan, Simulator};
+use orchestrator::providers::simulator::ledger::{Line, Op};
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::view::Snapshot;
 use serde_json::Value;
-use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::market::Market;
 use super::shop::{TOTAL, order};
 use crate::harness::{Fault, Start, Strike, Suite, Trial, World};
 
-/// A carrier whose vans come when somebody asks for the second and the third time, and never by themselves.
-struct Prompt {
-    simulator: Simulator,
-    looks: Mutex<HashMap<Uuid, u32>>,
-}
+/// Orders.
+struct Orders(Market);
 
-impl CarrierPort for Prompt {
-    fn ship(&self, shipment: Shipment) -> BoxFuture<'_, Answer<Label>> {
-        self.simulator.ship(shipment)
-    }
-
-    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<Label>> {
-        CarrierPort::probe(&self.simulator, order_id, key)
-    }
-
-    fn hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>> {
-        self.simulator.hold(order_id, key)
-    }
-
-    fn probe_hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>> {
-        self.simulator.probe_hold(order_id, key)
-    }
-
-    fn cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>> {
-        self.simulator.cancel(order_id, key)
-    }
-
-    fn probe_cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>> {
-        self.simulator.probe_cancel(order_id, key)
-    }
-
-    fn track(&self, order_id: Uuid) -> BoxFuture<'_, Found<Tracking>> {
-        let looks = {
-            let mut looks = self.looks.lock().unwrap();
-            let looks = looks.entry(order_id).or_default();
-            *looks += 1;
-            *looks
-        };
-        Box::pin(async move {
-            if looks >= 2 {
-                self.simulator.scan(order_id, Scan::HandOver, false).await;
-            }
-            if looks >= 3 {
-                self.simulator.scan(order_id, Scan::Deliver, false).await;
-            }
-            self.simulator.track(order_id).await
-        })
-    }
-}
-
-struct Market {
-    saga: Arc<dyn Saga>,
-    ledger: PathBuf,
-    _dir: TempDir,
-    _vault: TestLog,
-}
-
-impl Market {
-    async fn world() -> Arc<dyn World> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            handover_after: Duration::from_hours(1),
-            delivery_after: Duration::from_hours(1),
-            ..Options::in_dir(dir.path())
-        };
-        let simulator = Simulator::open(&options).unwrap().0;
-        let vault_log = TestLog::sqlite();
-        let store = vault_log.open().await;
-        let key = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
-        let carrier = Prompt {
-            simulator: simulator.clone(),
-            looks: Mutex::default(),
-        };
-        let parts = Parts {
-            vault: Vault::open(&store, &key).await.unwrap(),
-            store,
-            providers: Providers {
-                payments: Arc::new(simulator.clone()),
-                carrier: Arc::new(carrier),
-                kakao: Arc::new(simulator),
-            },
-            limits: Limits::default(),
-            breakers: Policy {
-                min_calls: usize::MAX,
-                ..Policy::default()
-            },
-        };
-        let saga = Arc::clone(&Sagas::new(&parts).list()[0]);
-        Arc::new(Self {
-            saga,
-            ledger: dir.path().join(FILE_NAME),
-            _dir: dir,
-            _vault: vault_log,
-        })
-    }
-
-    /// The effects of one order, without reading those of all others.
-    fn effects(&self, id: Uuid) -> Vec<Line> {
-        let text = std::fs::read_to_string(&self.ledger).unwrap();
-        let id = id.to_string();
-        let own = text.lines().filter(|line| line.contains(&id));
-        let own = own.map(|line| serde_json::from_str::<Line>(line).unwrap());
-        own.filter(|line| line.result == Verdict::Done).collect()
-    }
-}
-
-impl World for Market {
+impl World for Orders {
     fn saga(&self) -> Arc<dyn Saga> {
-        Arc::clone(&self.saga)
+        Arc::clone(&self.0.sagas[0])
     }
 
     fn start(&self, id: Uuid) -> BoxFuture<'_, Start> {
@@ -179,7 +66,7 @@ impl World for Market {
         rest: &'a Snapshot,
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
-            let effects = self.effects(rest.id);
+            let effects = self.0.effects(rest.id);
             let facts = Facts::fold(rest.history.events()).map_err(|error| error.to_string())?;
             once_each(trial, &effects)?;
             books_agree(&effects, &facts)?;
@@ -281,7 +168,7 @@ fn ends_well(
 }
 
 async fn suite() -> Suite {
-    Suite::new(Market::world().await).await
+    Suite::new(Arc::new(Orders(Market::open().await))).await
 }
 
 #[tokio::test]
