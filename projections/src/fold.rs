@@ -57,6 +57,7 @@ pub(crate) struct Entry<R> {
     seq: i64,
     dirty: bool,
     stored: bool,
+    settled: bool,
     used: u64,
 }
 
@@ -65,6 +66,7 @@ pub(crate) struct Fold<P: Projection> {
     rows: HashMap<Uuid, Entry<P::Row>>,
     dirty: Vec<Uuid>,
     parked: HashSet<Uuid>,
+    settled: usize,
     page: u64,
 }
 
@@ -72,6 +74,9 @@ pub(crate) struct Fold<P: Projection> {
 pub(crate) struct Evicted<P: Projection> {
     rows: Vec<(Uuid, Entry<P::Row>)>,
 }
+
+/// A settled row may still get what follows at once, such as the message about a cancellation. Pages.
+const PAGES_OF_REST: u64 = 3;
 
 /// The reason kept with an event that only follows a parked one.
 pub(crate) const FOLLOWS: &str = "follows a parked event of the same key";
@@ -83,6 +88,7 @@ impl<P: Projection> Fold<P> {
             rows: HashMap::new(),
             dirty: Vec::new(),
             parked,
+            settled: 0,
             page: 0,
         }
     }
@@ -131,12 +137,13 @@ impl<P: Projection> Fold<P> {
         rows: impl IntoIterator<Item = (Uuid, i64, String)>,
     ) -> Result<(), UnreadableRow> {
         for (key, seq, doc) in rows {
-            let row = serde_json::from_str(&doc).map_err(|source| UnreadableRow { key, source })?;
+            let row = P::from_doc(&doc).map_err(|source| UnreadableRow { key, source })?;
             let entry = Entry {
                 row: Some(row),
                 seq,
                 dirty: false,
                 stored: true,
+                settled: false,
                 used: self.page,
             };
             self.rows.insert(key, entry);
@@ -173,6 +180,7 @@ impl<P: Projection> Fold<P> {
             seq: 0,
             dirty: false,
             stored: false,
+            settled: false,
             used: 0,
         });
         entry.used = self.page;
@@ -184,6 +192,9 @@ impl<P: Projection> Fold<P> {
             entry.dirty = true;
             self.dirty.push(step.key);
         }
+        let settled = entry.row.as_ref().is_some_and(P::is_settled);
+        self.settled += usize::from(settled && !entry.settled);
+        entry.settled = settled;
         Ok(())
     }
 
@@ -213,22 +224,40 @@ impl<P: Projection> Fold<P> {
         }
     }
 
+    /// Takes out of memory the rows that have settled and rested for some pages.
+    pub(crate) fn evict_settled(&mut self) -> Evicted<P> {
+        self.settled = 0;
+        let rested = self.page.saturating_sub(PAGES_OF_REST);
+        self.evict_if(|entry| entry.settled && entry.used <= rested)
+    }
+
     /// Takes rows out of memory, least recently used first, until about `keep` are left.
     pub(crate) fn evict(&mut self, keep: usize) -> Evicted<P> {
         let excess = self.rows.len().saturating_sub(keep);
         let mut used: Vec<u64> = self.rows.values().map(|entry| entry.used).collect();
-        let cut = match excess.checked_sub(1) {
-            Some(last) => *used.select_nth_unstable(last).1,
-            None => return Evicted { rows: Vec::new() },
-        };
+        match excess.checked_sub(1) {
+            Some(last) => {
+                let cut = *used.select_nth_unstable(last).1;
+                self.evict_if(|entry| entry.used <= cut)
+            }
+            None => Evicted { rows: Vec::new() },
+        }
+    }
+
+    fn evict_if(&mut self, out: impl Fn(&Entry<P::Row>) -> bool) -> Evicted<P> {
         let mut rows: Vec<_> = self
             .rows
-            .extract_if(|_, entry| entry.used <= cut)
+            .extract_if(|_, entry| out(entry))
             .filter(|(_, entry)| entry.dirty)
             .collect();
         rows.sort_unstable_by_key(|(_, entry)| entry.seq);
         self.dirty.retain(|key| self.rows.contains_key(key));
         Evicted { rows }
+    }
+
+    /// How many rows have settled since the last [`Self::evict_settled`].
+    pub(crate) fn settled(&self) -> usize {
+        self.settled
     }
 
     /// How many rows are in memory.
@@ -271,8 +300,7 @@ impl Changes {
                 key,
                 seq: entry.seq,
                 columns: P::columns(row).into_iter().map(Value::into_owned).collect(),
-                doc: serde_json::to_string(row)
-                    .expect("rows are structs of strings, numbers and lists"),
+                doc: P::to_doc(row).expect("rows are structs of strings, numbers and lists"),
             }),
             None if entry.stored => self.deleted.push(key),
             None => {}

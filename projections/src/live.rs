@@ -17,6 +17,8 @@ pub(crate) enum Activity {
     Running,
     /// Waiting to try again after an error.
     Retrying(String),
+    /// Another process projects it; this one takes over when that one stops.
+    StandingBy,
     /// Standing still until somebody helps.
     Stopped(String),
 }
@@ -31,13 +33,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// The live table has reached this place.
-    pub(crate) fn advance(&self, position: Position) {
-        self.position.send_if_modified(|at| {
-            let advanced = position > *at;
-            *at = position.max(*at);
-            advanced
-        });
+    /// The live table is here. Usually that is further than before; a view rebuilt from a replaced log
+    /// may begin again earlier.
+    pub(crate) fn set(&self, position: Position) {
+        self.position
+            .send_if_modified(|at| std::mem::replace(at, position) != position);
     }
 
     /// Where the live table surely is.
@@ -57,6 +57,11 @@ impl Live {
 
     pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process sees every advance of the view.
+    pub(crate) fn is_projected_here(&self) -> bool {
+        matches!(*self.activity(), Activity::Running)
     }
 
     pub(crate) fn rebuild(&self) -> MutexGuard<'_, Option<RebuildProgress>> {

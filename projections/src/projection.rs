@@ -36,6 +36,19 @@ pub trait Projection: Send + Sync + 'static {
 
     /// The row's values of [`TableDef::columns`], in their order.
     fn columns(row: &Self::Row) -> Vec<Value<'_>>;
+
+    /// Whether the row will hardly change any more. A hint: a rebuild writes such rows early.
+    fn is_settled(row: &Self::Row) -> bool;
+
+    /// The row as it is stored. A view whose rows are written often may store less than it shows.
+    fn to_doc(row: &Self::Row) -> serde_json::Result<String> {
+        serde_json::to_string(row)
+    }
+
+    /// The stored row.
+    fn from_doc(doc: &str) -> serde_json::Result<Self::Row> {
+        serde_json::from_str(doc)
+    }
 }
 
 /// What the log says about an event beside the event itself.

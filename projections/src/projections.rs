@@ -167,7 +167,10 @@ impl Projections {
             if *here.borrow_and_update() >= position {
                 return Ok(());
             }
-            let at = self.position(view).await?;
+            let mut at = *here.borrow();
+            if !live.is_projected_here() || Instant::now() >= deadline {
+                at = self.position(view).await?;
+            }
             if at >= position {
                 return Ok(());
             }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use eventstore::Position;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::cursor;
@@ -12,7 +11,7 @@ use crate::projections::Projections;
 use crate::table::{Condition, Sort};
 use crate::views::customer::{CustomerRow, CustomerView};
 use crate::views::message::{MessageRow, MessageState, MessageView};
-use crate::views::saga::{SagaRow, SagaView, StoredSaga};
+use crate::views::saga::{SagaRow, SagaView};
 
 /// Rows in a page at most; larger answers only make latencies uneven.
 pub const PAGE_MAX: usize = 500;
@@ -102,8 +101,7 @@ impl Projections {
             (None, Some(column)) => conditions.push(Condition::Set(column)),
             _ => is(&mut conditions, status, filter.status.as_ref()),
         }
-        self.page::<CustomerView, CustomerRow>(conditions, page)
-            .await
+        self.page::<CustomerView>(conditions, page).await
     }
 
     /// One order.
@@ -123,7 +121,7 @@ impl Projections {
         is(&mut conditions, "order_id", filter.order_id.as_ref());
         is(&mut conditions, "status", filter.status.as_ref());
         is(&mut conditions, "state", state.as_ref());
-        self.page::<MessageView, MessageRow>(conditions, page).await
+        self.page::<MessageView>(conditions, page).await
     }
 
     /// One message.
@@ -143,7 +141,7 @@ impl Projections {
         if let Some(due_by) = filter.due_by {
             conditions.push(Condition::AtMost("due_at", due_by.timestamp_millis()));
         }
-        let page = self.page::<SagaView, StoredSaga>(conditions, page).await?;
+        let page = self.page::<SagaView>(conditions, page).await?;
         Ok(Page {
             rows: page.rows.into_iter().map(SagaRow::from).collect(),
             next: page.next,
@@ -171,7 +169,7 @@ impl Projections {
             .await?;
         let rows = rows
             .iter()
-            .map(|(_, doc)| serde_json::from_str::<StoredSaga>(doc).map(SagaRow::from))
+            .map(|(_, doc)| SagaView::from_doc(doc).map(SagaRow::from))
             .collect::<Result<_, _>>()?;
         Ok(Page {
             rows,
@@ -182,14 +180,14 @@ impl Projections {
 
     async fn row<P: Projection>(&self, key: Uuid) -> Result<Option<P::Row>, QueryError> {
         let (_, doc) = self.store().get(P::TABLE, key).await?;
-        Ok(doc.map(|doc| serde_json::from_str(&doc)).transpose()?)
+        Ok(doc.map(|doc| P::from_doc(&doc)).transpose()?)
     }
 
-    async fn page<P: Projection, R: DeserializeOwned>(
+    async fn page<P: Projection>(
         &self,
         conditions: Vec<Condition>,
         request: &PageRequest,
-    ) -> Result<Page<R>, QueryError> {
+    ) -> Result<Page<P::Row>, QueryError> {
         let size = request.size.clamp(1, PAGE_MAX);
         let bound = cursor::fingerprint(P::TABLE.view, &conditions);
         let below = match &request.cursor {
@@ -210,7 +208,7 @@ impl Projections {
             .map(|(seq, _)| cursor::encode(bound, *seq));
         let rows = rows
             .iter()
-            .map(|(_, doc)| serde_json::from_str(doc))
+            .map(|(_, doc)| P::from_doc(doc))
             .collect::<Result<_, _>>()?;
         Ok(Page {
             rows,

@@ -21,12 +21,16 @@ use crate::projections::{Inner, View};
 use crate::projector::{Paged, Projector};
 use crate::store::{Committed, Generation, PageCommit, RebuildClaim, Store};
 
-/// Rows folded in memory at most; a row is one to two kilobytes. Beyond that the least recently used
-/// leave for the table.
-const ROWS_IN_MEMORY: usize = 40_000;
+/// Rows that have settled leave the memory for the table in batches of about this many: enough to make
+/// a bulk write worth it, few enough that the writes go along with the reading.
+const BATCH: usize = 4_000;
 
-/// Rows that stay when others leave: the orders that are still moving at this point of the log.
-const ROWS_KEPT: usize = 20_000;
+/// Rows folded in memory at most; a row is one to two kilobytes. Beyond that the least recently used
+/// leave for the table, settled or not.
+const ROWS_IN_MEMORY: usize = 60_000;
+
+/// Rows that stay then: the orders that are still moving at this point of the log.
+const ROWS_KEPT: usize = 45_000;
 
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,7 +89,7 @@ pub(crate) async fn rebuild<P: Projection>(
     let generation = build.finish().await?;
     let projector = cut_over::<P>(inner, generation, claim, &mut report).await?;
     let position = projector.checkpoint().position;
-    inner.live(view).advance(position);
+    inner.live(view).set(position);
     Ok(RebuildReport {
         events: position.0,
         position,
@@ -169,14 +173,17 @@ impl<P: Projection> Build<P> {
         }
         self.parked.extend(self.fold.apply(steps));
         if self.fold.len() > ROWS_IN_MEMORY {
-            self.spill(ROWS_KEPT).await?;
+            let evicted = self.fold.evict(ROWS_KEPT);
+            self.spill(evicted).await?;
+        } else if self.fold.settled() >= BATCH {
+            let evicted = self.fold.evict_settled();
+            self.spill(evicted).await?;
         }
         Ok(())
     }
 
     /// Hands rows over to be written while the fold goes on.
-    async fn spill(&mut self, keep: usize) -> Result<(), RunError> {
-        let evicted = self.fold.evict(keep);
+    async fn spill(&mut self, evicted: Evicted<P>) -> Result<(), RunError> {
         self.written().await?;
         // From now on rows may have to be found again.
         self.index_key().await?;

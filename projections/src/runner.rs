@@ -22,9 +22,12 @@ const GATHER: Duration = Duration::from_millis(25);
 /// with nothing to store would not notice.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
-/// Waits after errors: doubled from the first to the last, each shortened at random by up to a half.
+/// Waits after errors: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(15);
+
+/// How often a second projector looks whether the first one still gets on.
+const STAND_BY: Duration = Duration::from_millis(400);
 
 /// How often a projection that stands still looks whether its view was rebuilt.
 const STOPPED_LOOKS: Duration = Duration::from_secs(1);
@@ -46,7 +49,7 @@ pub(crate) async fn run_until_caught_up<P: Projection>(
     let mut projector = open::<P>(inner, view).await?;
     loop {
         match projector.page(&inner.store, &inner.log).await? {
-            Paged::Applied { .. } => inner.live(view).advance(projector.checkpoint().position),
+            Paged::Applied { .. } => inner.live(view).set(projector.checkpoint().position),
             Paged::CaughtUp => return Ok(projector.checkpoint().position),
             Paged::Fenced => projector = open::<P>(inner, view).await?,
         }
@@ -68,7 +71,7 @@ async fn keep_up<P: Projection>(inner: &Inner, view: View) {
         }
         tracing::warn!(view = view.as_str(), %reason, "projection failed, trying again");
         *inner.live(view).activity() = Activity::Retrying(reason);
-        sleep(wait.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
+        sleep(shortened(wait)).await;
         wait = (wait * 2).min(RETRY_LAST);
     }
 }
@@ -81,26 +84,53 @@ async fn follow<P: Projection>(inner: &Inner, view: View) -> Result<Infallible, 
     loop {
         let started = Instant::now();
         let paged = projector.page(&inner.store, &inner.log).await?;
-        *live.activity() = Activity::Running;
-        live.advance(projector.checkpoint().position);
-        let mut fenced = paged == Paged::Fenced;
-        if paged == Paged::CaughtUp {
-            inner
-                .log
-                .wait_past(projector.checkpoint().position, TIDY_EVERY)
-                .await?;
+        if paged != Paged::Fenced {
+            *live.activity() = Activity::Running;
+            live.set(projector.checkpoint().position);
         }
-        if paged != (Paged::Applied { full: true }) {
-            gather(inner, view, started).await;
+        match paged {
+            Paged::Applied { full: true } => {}
+            Paged::Applied { full: false } => gather(inner, view, started).await,
+            Paged::CaughtUp => {
+                let at = projector.checkpoint().position;
+                inner.log.wait_past(at, TIDY_EVERY).await?;
+                gather(inner, view, started).await;
+            }
+            Paged::Fenced => {
+                stand_by::<P>(inner, view, projector.generation()).await?;
+                projector = open::<P>(inner, view).await?;
+            }
         }
         if tidied.elapsed() >= TIDY_EVERY {
             tidied = Instant::now();
             inner.store.drop_retired(P::TABLE).await?;
-            fenced |= inner.store.live(P::TABLE).await?.number != projector.generation();
+            if inner.store.live(P::TABLE).await?.number != projector.generation() {
+                projector = open::<P>(inner, view).await?;
+            }
         }
-        if fenced {
-            projector = open::<P>(inner, view).await?;
+    }
+}
+
+/// Another projector of the view is at work, or the table is being replaced: leaves the view alone until
+/// the table is another one, or nothing moves although the log goes on.
+async fn stand_by<P: Projection>(
+    inner: &Inner,
+    view: View,
+    generation: i64,
+) -> Result<(), RunError> {
+    let live = inner.live(view);
+    let mut before = None;
+    loop {
+        let now = inner.store.live(P::TABLE).await?;
+        let at = now.checkpoint.position;
+        live.set(at);
+        let stuck = before == Some(at) && inner.log.head().await? > at;
+        if now.number != generation || stuck {
+            return Ok(());
         }
+        *live.activity() = Activity::StandingBy;
+        before = Some(at);
+        sleep(shortened(STAND_BY)).await;
     }
 }
 
@@ -163,6 +193,11 @@ async fn stand_still(inner: &Inner, view: View, reason: String) {
         }
         sleep(STOPPED_LOOKS).await;
     }
+}
+
+/// By up to a half, at random, so that several processes do not keep step.
+fn shortened(wait: Duration) -> Duration {
+    wait.mul_f64(1.0 - fastrand::f64() / 2.0)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -81,7 +81,9 @@ impl Projections {
             }
             (Activity::Retrying(reason), _) => (ProjectionState::Retrying, Some(reason)),
             (Activity::Running, _) => (ProjectionState::Running, None),
-            (Activity::Absent, None) => (ProjectionState::Elsewhere, None),
+            (Activity::Absent, None) | (Activity::StandingBy, _) => {
+                (ProjectionState::Elsewhere, None)
+            }
         };
         Ok(ProjectionStatus {
             name: view.as_str(),

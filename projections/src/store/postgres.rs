@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use deadpool_postgres::{Object, Pool};
 use eventstore::{Location, Position};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -24,6 +25,9 @@ mod migrations {
 
 /// Connections: three projectors, a rebuild with its claim, and queries.
 const CONNECTIONS: usize = 12;
+
+/// Indexes made at once; each takes a core of the server and its `maintenance_work_mem`.
+const INDEXES_AT_ONCE: usize = 2;
 
 /// First half of our advisory locks' keys; the second tells them apart.
 const LOCKS: i32 = 0x626d_7677;
@@ -280,9 +284,13 @@ impl PostgresViews {
         rows::change(&client, def, &def.table(generation), &changes).await
     }
 
+    /// Indexes of one table can be made side by side.
     pub(crate) async fn execute(&self, ddl: Vec<String>) -> Result<(), StoreError> {
-        let client = self.pool.get().await?;
-        Ok(client.batch_execute(&ddl.join(";\n")).await?)
+        stream::iter(ddl)
+            .map(|ddl| async move { Ok(self.pool.get().await?.batch_execute(&ddl).await?) })
+            .buffer_unordered(INDEXES_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     pub(crate) async fn drop_retired(&self, def: &'static TableDef) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ const GROUP_MAX: usize = 64;
 const QUEUE_MAX: usize = 256;
 
 type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Job = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+type Job = Box<dyn FnOnce(Result<&Connection, String>) -> Reply + Send>;
 
 /// A handle to the writer thread, which ends with the last handle.
 #[derive(Clone)]
@@ -42,7 +42,9 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = in_savepoint(connection, job);
+            let result = connection
+                .map_err(StoreError::Group)
+                .and_then(|connection| in_savepoint(connection, job));
             Box::new(move |committed| {
                 let result = committed.map_err(StoreError::Group).and(result);
                 // The caller may have gone away; what it asked for is done all the same.
@@ -67,13 +69,25 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-/// Runs the group in one transaction and pairs each job's reply with the fate of the commit.
+/// Runs the group in one transaction and pairs each job's reply with the fate of the commit. Where there
+/// is no transaction, because it could not begin or an error has ended it, no job runs.
 fn commit(connection: &Connection, group: &mut Vec<Job>) -> Vec<(Reply, Result<(), String>)> {
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
-    let replies: Vec<Reply> = group.drain(..).map(|job| job(connection)).collect();
-    let done = begun
-        .and_then(|()| connection.execute_batch("COMMIT"))
+    let begun = connection
+        .execute_batch("BEGIN IMMEDIATE")
         .map_err(|error| error.to_string());
+    let replies: Vec<Reply> = group
+        .drain(..)
+        .map(|job| match &begun {
+            Ok(()) if connection.is_autocommit() => job(Err(String::from("rolled back"))),
+            Ok(()) => job(Ok(connection)),
+            Err(error) => job(Err(error.clone())),
+        })
+        .collect();
+    let done = begun.and_then(|()| {
+        connection
+            .execute_batch("COMMIT")
+            .map_err(|error| error.to_string())
+    });
     if done.is_err() && !connection.is_autocommit() {
         // A failed rollback leaves the next BEGIN to fail, which is reported to its callers.
         let _ = connection.execute_batch("ROLLBACK");

@@ -5,6 +5,8 @@
 //! what a cancellation would mean) is computed by whoever shows it. Nothing personal is copied from
 //! the log: the sealed fields of `Ordered` never reach this file's types.
 
+use std::borrow::Cow;
+
 use aggregates::money::Currency;
 use aggregates::order::Line;
 use chrono::{DateTime, Utc};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod fold;
+mod stored;
 
 pub use fold::CustomerView;
 
@@ -261,5 +264,5 @@ pub struct TimelineEntry {
     /// When it occurred.
     pub at: DateTime<Utc>,
     /// The event's type.
-    pub event: String,
+    pub event: Cow<'static, str>,
 }

@@ -165,6 +165,10 @@ impl Projection for MessageView {
             Value::text(row.state.as_str()),
         ]
     }
+
+    fn is_settled(row: &MessageRow) -> bool {
+        row.state != MessageState::Requested
+    }
 }
 
 /// A message that was suppressed before anybody asked for it has no text.

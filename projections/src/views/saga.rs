@@ -149,6 +149,10 @@ impl Projection for SagaView {
             Value::Int(due),
         ]
     }
+
+    fn is_settled(row: &StoredSaga) -> bool {
+        row.state.is_finished()
+    }
 }
 
 /// Drops the payloads that came with the event: they can be large, may be sealed data, and no list

@@ -34,10 +34,10 @@ async fn a_delivered_order_tells_its_whole_story() {
         assert_eq!(delivery.waybill.as_deref(), Some("6001"));
         assert_eq!(row.messages.len(), 1);
         assert_eq!(row.messages[0].state, MessageState::Sent);
-        let told: Vec<_> = row
+        let told: Vec<&str> = row
             .timeline
             .iter()
-            .map(|entry| entry.event.as_str())
+            .map(|entry| entry.event.as_ref())
             .collect();
         assert_eq!(
             told,

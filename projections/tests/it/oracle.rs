@@ -121,7 +121,7 @@ async fn check(at: TestLog, script: &Script) {
     let world = World::open(at).await;
     script
         .write(&world.log, async |done| {
-            if done % 5 == 0 {
+            if done % 7 == 0 {
                 world.catch_up().await;
             }
         })
@@ -137,7 +137,7 @@ async fn check(at: TestLog, script: &Script) {
 
 #[tokio::test]
 async fn a_view_equals_a_fresh_replay_of_the_log_live_and_rebuilt() {
-    for script in draw(12) {
+    for script in draw(6) {
         each_backend(|at| check(at, &script)).await;
     }
 }

@@ -188,7 +188,7 @@ async fn a_table_of_an_older_definition_is_rebuilt_by_the_runner_itself() {
         world.catch_up().await;
         let age = "UPDATE projection_generations SET version = 0 WHERE view = 'customer'";
         match &world.at {
-            TestLog::Postgres(database) => database.execute(age),
+            TestLog::Postgres(database) => database.try_execute(age).unwrap(),
             TestLog::Sqlite(dir) => {
                 let connection = rusqlite::Connection::open(dir.path().join("views.db")).unwrap();
                 connection.execute(age, []).unwrap();

@@ -1,7 +1,10 @@
 //! How a customer's row takes the events of its order.
 
+use std::borrow::Cow;
+
 use aggregates::Event;
 use aggregates::delivery::DeliveryEvent;
+use aggregates::instant::to_millis;
 use aggregates::kakao::KakaoEvent;
 use aggregates::order::{OrderCanceled, OrderEvent, Ordered};
 use aggregates::payment::PaymentEvent;
@@ -10,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     CancelFacts, CustomerRow, DeliveryFacts, DeliveryStatus, MESSAGES_MAX, MessageFacts,
-    OrderStatus, PaymentFacts, PaymentStatus, Refusal, TIMELINE_MAX, TimelineEntry,
+    OrderStatus, PaymentFacts, PaymentStatus, Refusal, TIMELINE_MAX, TimelineEntry, stored,
 };
 use crate::projection::{ApplyError, Facts, Projection};
 use crate::table::{Column, Index, Kind, Rows, TableDef, Value};
@@ -103,7 +106,7 @@ impl Projection for CustomerView {
             Event::Kakao(event) => message(row, event, facts.stream, at),
             Event::Subject(_) | Event::Saga(_) => return Err(ApplyError::Foreign),
         }
-        note(row, facts.event_type, at);
+        note(row, event.name(), at);
         Ok(())
     }
 
@@ -116,6 +119,25 @@ impl Projection for CustomerView {
             Value::Text(payment),
             Value::Text(delivery),
         ]
+    }
+
+    fn is_settled(row: &CustomerRow) -> bool {
+        match row.status {
+            OrderStatus::Delivered | OrderStatus::Rejected => true,
+            OrderStatus::Canceled => row
+                .payment
+                .as_ref()
+                .is_none_or(|payment| payment.refunded >= payment.paid),
+            _ => false,
+        }
+    }
+
+    fn to_doc(row: &CustomerRow) -> serde_json::Result<String> {
+        stored::write(row)
+    }
+
+    fn from_doc(doc: &str) -> serde_json::Result<CustomerRow> {
+        stored::read(doc)
     }
 }
 
@@ -135,10 +157,10 @@ fn placed(event: &Ordered, facts: &Facts<'_>) -> CustomerRow {
         delivery: None,
         messages: Vec::new(),
         timeline: Vec::new(),
-        placed_at: event.placed_at.unwrap_or(event.occurred_at),
+        placed_at: to_millis(event.placed_at.unwrap_or(event.occurred_at)),
         updated_at: event.occurred_at,
     };
-    note(&mut row, facts.event_type, event.occurred_at);
+    note(&mut row, Ordered::NAME, event.occurred_at);
     row
 }
 
@@ -315,13 +337,13 @@ fn refusal(code: &str, reason: &str) -> Refusal {
     }
 }
 
-fn note(row: &mut CustomerRow, event: &str, at: DateTime<Utc>) {
+fn note(row: &mut CustomerRow, event: &'static str, at: DateTime<Utc>) {
     row.updated_at = row.updated_at.max(at);
     if row.timeline.len() == TIMELINE_MAX {
         row.timeline.remove(0);
     }
     row.timeline.push(TimelineEntry {
         at,
-        event: event.to_owned(),
+        event: Cow::Borrowed(event),
     });
 }
