@@ -1,45 +1,30 @@
 //! The composition root: makes the parts, wires them, runs them, and takes them down in order.
 
+mod parts;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventstore::{EventStore, Location, OpenError, Options, Vault, VaultError};
-use projections::{Projections, View};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use eventstore::{Location, OpenError, Options, VaultError};
+use projections::Projections;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::config::{ConfigError, EdgeSettings, Settings};
-use crate::fulfilment::limits::Limits;
-use crate::fulfilment::participants::Providers;
-use crate::fulfilment::{self, Fulfilment};
+use crate::config::{ConfigError, Settings};
 use crate::http::auth::Callers;
-use crate::http::gauges::Gauges;
-use crate::http::health::{Health, Phase};
-use crate::http::orders::Defaults;
-use crate::http::rebuilds::Rebuilds;
+use crate::http::health::{Health, Phase, ticking};
 use crate::http::router::router;
 use crate::http::server::{self, Stopped};
-use crate::http::state::{Edge, Parts};
-use crate::providers::breaker::Policy;
-use crate::providers::simulator::{self, Simulator, ledger::LedgerError};
+use crate::http::state::Edge;
+use crate::providers::simulator::ledger::LedgerError;
 use crate::saga::definition::DefinitionError;
-use crate::saga::engine;
-use crate::saga::sweeper::{Pace, Sweeper};
-use crate::saga_index::SagaViewIndex;
-use crate::telemetry;
 use crate::workers::Workers;
 
 /// File in a data directory that names the server holding it, so that commands find it.
 const SERVER_FILE: &str = "server.url";
-
-/// How often the metrics recorder folds what was measured; without it memory grows with every measurement.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// What stopping may take after the last answer: workers end between two steps, not within one.
 const WORKERS_STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -110,16 +95,16 @@ impl App {
     /// Starts a server whose log is opened with these options.
     pub async fn start_with(settings: &Settings, options: Options) -> Result<App, StartError> {
         let callers = Callers::load(settings.edge.api_tokens.as_deref())?;
-        let listener = listen(&settings.edge, &callers).await?;
+        let listener = parts::listen(&settings.edge, &callers).await?;
         let location = settings.store.location()?;
-        let store = open_log(&location, options).await?;
+        let store = parts::open_log(&location, options).await?;
         Projections::migrate(&location).await?;
         let projections = Projections::open(&location, store.clone()).await?;
         let health = Health::new();
         let mut workers = Workers::new(Arc::clone(&health));
-        let fulfilment = fulfilment(settings, &store, &mut workers).await?;
-        let edge = assemble(settings, callers, fulfilment, projections, store, health)?;
-        start_workers(&edge, &mut workers);
+        let fulfilment = parts::fulfilment(settings, &store, &mut workers).await?;
+        let edge = parts::assemble(settings, callers, fulfilment, projections, store, health)?;
+        parts::start_workers(&edge, &mut workers);
         App::serve(settings, edge, workers, listener)
     }
 
@@ -127,7 +112,7 @@ impl App {
         settings: &Settings,
         edge: Edge,
         workers: Workers,
-        listener: TcpListener,
+        listener: tokio::net::TcpListener,
     ) -> Result<App, StartError> {
         let configured = settings.edge.listen;
         let address = listener.local_addr().map_err(|source| StartError::Listen {
@@ -142,7 +127,7 @@ impl App {
             stop_http.clone(),
             settings.edge.shutdown_grace,
         );
-        let http = tokio::spawn(edge.health.watch("http", serving));
+        let http = tokio::spawn(edge.health.watch("http", ticking(serving)));
         edge.health.enter(Phase::Ready);
         let grace = settings.edge.shutdown_grace;
         let mut app = App {
@@ -245,119 +230,4 @@ pub fn server_of(data_dir: &Path) -> Option<String> {
     std::fs::read_to_string(data_dir.join(SERVER_FILE))
         .ok()
         .map(|text| text.trim().to_owned())
-}
-
-async fn listen(settings: &EdgeSettings, callers: &Callers) -> Result<TcpListener, StartError> {
-    let address = settings.listen;
-    if callers.is_open() && !address.ip().is_loopback() {
-        if !settings.insecure {
-            return Err(StartError::Exposed(address));
-        }
-        tracing::warn!(%address, "INSECURE: everyone who reaches this address may do everything");
-    }
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
-}
-
-/// With the log in Postgres, the data directory still holds the master key and the built-in providers' ledger.
-fn make_data_dir(dir: &Path) -> Result<(), ConfigError> {
-    std::fs::create_dir_all(dir).map_err(|error| {
-        ConfigError::Unusable(format!(
-            "cannot make the data directory {}: {error}",
-            dir.display()
-        ))
-    })
-}
-
-async fn open_log(location: &Location, options: Options) -> Result<EventStore, OpenError> {
-    EventStore::migrate(location).await?;
-    EventStore::open(location, options).await
-}
-
-fn assemble(
-    settings: &Settings,
-    callers: Callers,
-    fulfilment: Fulfilment,
-    projections: Projections,
-    store: EventStore,
-    health: Arc<Health>,
-) -> Result<Edge, StartError> {
-    Ok(Edge::new(Parts {
-        gauges: Gauges::new(store.clone(), projections.clone()),
-        store,
-        projections,
-        fulfilment,
-        callers: Arc::new(callers),
-        health,
-        metrics: telemetry::metrics()?,
-        rebuilds: Rebuilds::default(),
-        defaults: Defaults {
-            unit_price: settings.orders.default_unit_price,
-            currency: settings.orders.default_currency.clone(),
-        },
-        cancel_budget: settings.orders.cancel_budget,
-        places: Arc::new(Semaphore::new(settings.edge.max_in_flight)),
-        subscribers: Arc::new(Semaphore::new(settings.edge.max_subscribers)),
-        tasks: TaskTracker::new(),
-        stop: CancellationToken::new(),
-        cors_origins: settings.edge.cors_origin.clone(),
-    }))
-}
-
-/// The sagas with the built-in providers behind them.
-async fn fulfilment(
-    settings: &Settings,
-    store: &EventStore,
-    workers: &mut Workers,
-) -> Result<Fulfilment, StartError> {
-    make_data_dir(&settings.store.data_dir)?;
-    let vault = Vault::open(store, &settings.store.master_key()).await?;
-    let orders = &settings.orders;
-    let (simulator, scans) = Simulator::open(&simulator::Options {
-        handover_after: orders.simulated_handover_after,
-        delivery_after: orders.simulated_delivery_after,
-        ..simulator::Options::in_dir(&settings.store.data_dir)
-    })?;
-    let simulator = Arc::new(simulator);
-    let parts = fulfilment::Parts {
-        store: store.clone(),
-        vault,
-        providers: Providers {
-            payments: Arc::clone(&simulator) as _,
-            carrier: Arc::clone(&simulator) as _,
-            kakao: simulator,
-        },
-        limits: Limits {
-            payment_budget: orders.payment_budget,
-            payment_deadline: orders.payment_deadline,
-            ..Limits::default()
-        },
-        breakers: Policy::default(),
-    };
-    let fulfilment = Fulfilment::new(parts, engine::Options::default())?;
-    let (listener, stop) = (fulfilment.clone(), workers.stop_token());
-    workers.start("the carrier's hints", async move {
-        stop.run_until_cancelled(listener.follow_scans(scans)).await;
-    });
-    Ok(fulfilment)
-}
-
-fn start_workers(edge: &Edge, workers: &mut Workers) {
-    for view in View::ALL {
-        let (projections, stop) = (edge.projections.clone(), workers.stop_token());
-        workers.start(format!("the projection of the view {view}"), async move {
-            projections.run(view, stop).await
-        });
-    }
-    let index = SagaViewIndex::new(edge.projections.clone(), edge.store.clone());
-    let engine = edge.fulfilment.engine().clone();
-    let sweeper = Sweeper::new(edge.store.clone(), engine, Arc::new(index), Pace::default());
-    workers.start("the sweeper", sweeper.run(workers.stop_token()));
-    let (metrics, stop) = (edge.metrics.clone(), workers.stop_token());
-    workers.start("the metrics upkeep", async move {
-        while timeout(METRICS_UPKEEP, stop.cancelled()).await.is_err() {
-            metrics.run_upkeep();
-        }
-    });
 }

@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::config::Output;
+
+/// A line under the headings and nothing else: rows are for reading, and for `grep`.
+const PLAIN: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Prints a line of data. A reader that has seen enough (`| head`) ends the command quietly.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -35,7 +38,7 @@ pub fn document<T: Serialize>(
 #[must_use]
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(PLAIN);
     if !headings.is_empty() {
         table.set_header(headings);
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// every call inside one has a time limit well below this.
 pub const MAX_SILENCE: Duration = Duration::from_secs(90);
 
+/// How often a loop without timers shows that its thread is not blocked.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -132,6 +135,19 @@ impl<F> Drop for Watched<F> {
     }
 }
 
+/// Runs a loop that has no timer of its own but only waits for others. Idle, it would look stuck; with this only a
+/// blocked thread does.
+pub async fn ticking<F: Future>(work: F) -> F::Output {
+    let mut work = std::pin::pin!(work);
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            output = &mut work => return output,
+            _ = tick.tick() => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +171,14 @@ mod tests {
         assert!(stuck.await.is_err_and(|error| error.is_cancelled()));
         assert!(health.stuck(limit).is_empty());
         alive.abort();
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_only_waits_for_others_shows_that_its_thread_is_free() {
+        let health = Health::new();
+        let idle = tokio::spawn(health.watch("idle", ticking(std::future::pending::<()>())));
+        tokio::time::sleep(TICK + Duration::from_millis(500)).await;
+        assert!(health.stuck(TICK).is_empty());
+        idle.abort();
     }
 }
