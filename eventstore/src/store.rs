@@ -52,6 +52,8 @@ pub(crate) enum Backend {
 impl EventStore {
     /// Opens a log that has been migrated. Refuses settings that could lose acknowledged events, a schema that is not meant for
     /// this build, and a directory that another process writes.
+    ///
+    /// The task that appends to Postgres lives on the Tokio runtime that this is called on.
     pub async fn open(location: &Location, options: Options) -> Result<EventStore, OpenError> {
         let counters = Arc::new(Counters::default());
         let (backend, hint) = match location {

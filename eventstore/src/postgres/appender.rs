@@ -74,6 +74,8 @@ impl Appender {
                 Err(Trouble(reason)) => {
                     self.counters.set_reachable(false);
                     tracing::warn!(reason, "event store: appends are waiting");
+                    // Those whose callers have given up must not keep others out of the queue.
+                    self.backlog.retain(|pending| !pending.is_abandoned());
                     backoff.pause().await;
                 }
             }

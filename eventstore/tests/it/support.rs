@@ -126,8 +126,9 @@ pub(crate) fn size(usual: usize, soak_size: usize) -> usize {
     if soak() { soak_size } else { usual }
 }
 
-/// Prints a line of figures, past the capture of the test harness.
+/// Prints a line of figures, past the capture of the test harness and apart from what that has begun to say.
 pub(crate) fn figures(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "figures: {line}").expect("standard output takes a line");
+    out.write_all(format!("\nfigure: {line}\n").as_bytes())
+        .expect("standard output takes a line");
 }
