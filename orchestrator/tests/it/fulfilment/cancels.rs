@@ -32,7 +32,7 @@ async fn a_charge_in_flight_is_resolved_first_and_goes_back() {
         ..Setup::default()
     };
     let shop = Shop::with(setup).await;
-    let order = begun(&shop, "a", "slow-200").await;
+    let order = begun(&shop, "a", "slow-1500").await;
     assert_eq!(
         shop.cancel_within(order, NOT_AT_ALL).await,
         CancelAnswer::Canceling

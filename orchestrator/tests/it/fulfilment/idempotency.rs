@@ -119,7 +119,7 @@ async fn a_hundred_repeats_at_once_are_one_order_with_one_answer() {
 async fn a_repeat_while_nothing_is_known_waits_out_the_budget_and_is_in_progress() {
     let setup = Setup::default();
     let limits = Limits {
-        payment_budget: Duration::from_secs(3),
+        payment_budget: Duration::from_secs(20),
         ..setup.limits.clone()
     };
     let shop = Shop::with(Setup {
@@ -134,10 +134,10 @@ async fn a_repeat_while_nothing_is_known_waits_out_the_budget_and_is_in_progress
     };
     let repeating = shop.another_with(impatient);
     let placing = shop.fulfilment.clone();
-    let first = tokio::spawn(async move { placing.place(command("a", order("slow-500"))).await });
+    let first = tokio::spawn(async move { placing.place(command("a", order("slow-2000"))).await });
     super::shop::eventually(|| async { !shop.story(Shop::id("a")).await.is_empty() }).await;
     let repeat = repeating
-        .place(command("a", order("slow-500")))
+        .place(command("a", order("slow-2000")))
         .await
         .unwrap();
     assert_eq!(

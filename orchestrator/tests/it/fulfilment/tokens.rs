@@ -73,11 +73,11 @@ async fn slow_is_answered_as_pending_after_the_budget_and_paid_in_the_end() {
         ..setup
     })
     .await;
-    let first = answered(shop.place("a", "slow-300").await);
+    let first = answered(shop.place("a", "slow-1500").await);
     assert_eq!(first.verdict, Verdict::Pending);
     shop.until(Shop::id("a"), |saga| saga.state.is_done("pay"))
         .await;
-    let repeat = answered(shop.place("a", "slow-300").await);
+    let repeat = answered(shop.place("a", "slow-1500").await);
     assert_eq!(repeat, first);
     shop.until(Shop::id("a"), |saga| saga.state.is_done("notify"))
         .await;
@@ -115,7 +115,7 @@ async fn a_charge_that_lands_after_the_order_expired_goes_back() {
         ..setup.limits
     };
     let shop = Shop::with(Setup { limits, ..setup }).await;
-    let first = answered(shop.place("a", "slow-2500").await);
+    let first = answered(shop.place("a", "slow-5000").await);
     assert_eq!(first.verdict, Verdict::Pending);
     let rejected = |saga: &orchestrator::saga::view::Snapshot| saga.state.is_done("refund");
     shop.until(Shop::id("a"), rejected).await;
