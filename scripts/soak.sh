@@ -28,7 +28,7 @@ chaos() {
     url=$(start_postgres)
     # One at a time: a chaos check that shares the cores measures its neighbours.
     SOAK=1 TEST_POSTGRES_URL=$url cargo test --release --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 \
-        2>>"$log" | tee -a "$log" | grep -E '^(figure: |test result: )'
+        2>>"$log" | tee -a "$log" | grep -oE '(figure|test result): .*'
 }
 
 measure() {
