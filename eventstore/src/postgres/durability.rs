@@ -7,7 +7,7 @@ use crate::error::OpenError;
 
 const REQUIRED: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 
-/// Refuses a server that acknowledges before the data is safe, and one that takes no writes.
+/// Refuses a server that acknowledges before the data is safe. Also asked by those who only read: what they read could vanish.
 pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
     for setting in REQUIRED {
         let row = client
@@ -19,6 +19,11 @@ pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
             return Err(OpenError::NotDurable { setting, value });
         }
     }
+    Ok(())
+}
+
+/// Refuses a server that takes no writes.
+pub(super) async fn check_writable(client: &Client) -> Result<(), OpenError> {
     let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
     let row = client
         .query_one(sql, &[])

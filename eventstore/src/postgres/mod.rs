@@ -57,6 +57,7 @@ impl Postgres {
         let (appender, hint) = match options.access {
             Access::ReadOnly => {
                 let link = target.connect().await?;
+                durability::check(&link.client).await?;
                 migrate::check(&link.client).await?;
                 counters.set_reachable(true);
                 (None, Arc::new(Hint::new(Position::ZERO)))

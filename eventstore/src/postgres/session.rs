@@ -43,6 +43,7 @@ impl Session {
     pub(super) async fn open(target: &Target) -> Result<Session, OpenError> {
         let link = target.connect().await?;
         durability::check(&link.client).await?;
+        durability::check_writable(&link.client).await?;
         migrate::check(&link.client).await?;
         let opening = |e: tokio_postgres::Error| fault::opening(&e);
         // Everything here is a look-up by index on tables that may have grown a thousandfold since the plan was made: neither

@@ -87,6 +87,14 @@ async fn a_server_that_acknowledges_before_the_data_is_safe_is_refused() {
         ),
         "{refused}"
     );
+    let options = Options {
+        access: Access::ReadOnly,
+        ..Options::default()
+    };
+    let reader = EventStore::open(&database.location(), options)
+        .await
+        .expect_err("refused too");
+    assert!(matches!(reader, OpenError::NotDurable { .. }), "{reader}");
     database
         .try_execute(&format!("ALTER DATABASE {name} RESET synchronous_commit"))
         .expect("reset");
