@@ -104,3 +104,35 @@ impl FromStr for Checkpoint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_survives_its_token() {
+        let checkpoint = Checkpoint {
+            position: Position(4_711),
+            event_id: Uuid::from_u128(7),
+        };
+        for checkpoint in [Checkpoint::START, checkpoint] {
+            assert_eq!(checkpoint.to_string().parse(), Ok(checkpoint));
+        }
+    }
+
+    #[test]
+    fn other_text_is_not_a_checkpoint() {
+        let negative = Checkpoint {
+            position: Position(-1),
+            event_id: Uuid::nil(),
+        }
+        .to_string();
+        for token in ["", "4711", "!", "AAAA", &"A".repeat(33), &negative] {
+            assert_eq!(
+                token.parse::<Checkpoint>(),
+                Err(InvalidCheckpoint),
+                "{token}"
+            );
+        }
+    }
+}

@@ -176,3 +176,44 @@ impl<'de> Deserialize<'de> for StreamId {
         name.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_survives_its_name() {
+        let stream = StreamId::new(Category::from_static("order_2"), Uuid::from_u128(7));
+        assert_eq!(
+            stream.to_string(),
+            "order_2-00000000-0000-0000-0000-000000000007"
+        );
+        assert_eq!(stream.to_string().parse(), Ok(stream));
+    }
+
+    #[test]
+    fn other_text_is_neither_a_category_nor_a_stream() {
+        for name in [
+            "",
+            "Order",
+            "2order",
+            "_order",
+            "order-x",
+            "or der",
+            "örder",
+            "order\0",
+            &"o".repeat(33),
+        ] {
+            assert!(Category::parse(name).is_err(), "{name}");
+        }
+        for name in [
+            "order",
+            "order-",
+            "order-7",
+            "-00000000-0000-0000-0000-000000000007",
+        ] {
+            assert!(name.parse::<StreamId>().is_err(), "{name}");
+        }
+        assert!(Category::parse(&"o".repeat(32)).is_ok());
+    }
+}

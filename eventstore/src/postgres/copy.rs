@@ -94,10 +94,7 @@ impl<'a> Fields<'a> {
                 .map_err(|_| codec::corrupt("a column is null"))?;
             at += 4 + length;
         }
-        Ok((at <= bytes.len()).then_some(Fields {
-            row: &bytes[..at],
-            at: 2,
-        }))
+        Ok(bytes.get(..at).map(|row| Fields { row, at: 2 }))
     }
 
     fn event(&mut self, names: &mut Names) -> Result<RecordedEvent, ReadError> {
@@ -145,4 +142,80 @@ fn time(micros: i64) -> Result<DateTime<Utc>, ReadError> {
     DateTime::from_timestamp(POSTGRES_EPOCH, 0)
         .and_then(|epoch| epoch.checked_add_signed(TimeDelta::microseconds(micros)))
         .ok_or_else(|| codec::corrupt("a time is out of range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(out: &mut Vec<u8>, bytes: &[u8]) {
+        out.extend((bytes.len() as i32).to_be_bytes());
+        out.extend(bytes);
+    }
+
+    fn row(position: i64) -> Vec<u8> {
+        let mut out = FIELDS.to_be_bytes().to_vec();
+        field(&mut out, &position.to_be_bytes());
+        field(&mut out, &[7; 16]);
+        field(&mut out, b"order");
+        field(&mut out, &1_i64.to_be_bytes());
+        field(&mut out, &[9; 16]);
+        field(&mut out, b"Ordered");
+        field(&mut out, &2_i16.to_be_bytes());
+        field(&mut out, b"\x01{\"qty\": 2}");
+        field(&mut out, b"\x01{}");
+        field(&mut out, &1_500_000_i64.to_be_bytes());
+        out
+    }
+
+    fn copy(rows: i64) -> Vec<u8> {
+        let header = [SIGNATURE, &[0; 8]].concat();
+        let rows = (1..=rows).flat_map(row);
+        header
+            .into_iter()
+            .chain(rows)
+            .chain(TRAILER.to_be_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn events_come_out_the_same_however_the_bytes_are_cut() {
+        let bytes = copy(5);
+        for size in [1, 2, 7, 19, 64, bytes.len()] {
+            let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+            for chunk in bytes.chunks(size) {
+                decoder.feed(chunk, &mut events).expect("decoded");
+            }
+            let positions: Vec<_> = events.iter().map(|event| event.position.0).collect();
+            assert_eq!(positions, [1, 2, 3, 4, 5], "in chunks of {size}");
+            let event = &events[4];
+            assert_eq!(
+                event.stream.to_string(),
+                "order-07070707-0707-0707-0707-070707070707"
+            );
+            assert_eq!(
+                (&*event.event_type, event.schema_version, event.data.get()),
+                ("Ordered", 2, r#"{"qty": 2}"#)
+            );
+            assert_eq!(
+                event.recorded_at.to_rfc3339(),
+                "2000-01-01T00:00:01.500+00:00"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_such_a_copy_is_refused() {
+        let feed = |bytes: &[u8]| Decoder::default().feed(bytes, &mut Vec::new());
+        assert!(matches!(
+            feed(b"position,stream_id,category,version"),
+            Err(ReadError::Corrupt(_))
+        ));
+        let mut other_columns = copy(1);
+        other_columns[HEADER_BYTES + 1] = 11;
+        assert!(matches!(feed(&other_columns), Err(ReadError::Corrupt(_))));
+        let mut null = copy(1);
+        null[HEADER_BYTES + 2..HEADER_BYTES + 6].copy_from_slice(&(-1_i32).to_be_bytes());
+        assert!(matches!(feed(&null), Err(ReadError::Corrupt(_))));
+    }
 }
