@@ -58,6 +58,7 @@ pub async fn place(
         ));
     }
     let known_before = *edge.store.watch().borrow();
+    let has_key = key.is_some();
     let command = PlaceOrder {
         order,
         principal: principal.name.to_string(),
@@ -69,8 +70,13 @@ pub async fn place(
         Ok(PlaceAnswer::KeyReused { order_id }) => {
             Err(Problem::new(&catalogue::KEY_REUSED, "").about_order(order_id))
         }
-        Ok(PlaceAnswer::InProgress { order_id }) => {
+        Ok(PlaceAnswer::InProgress { order_id }) if has_key => {
             Err(Problem::new(&catalogue::KEY_IN_PROGRESS, "").about_order(order_id))
+        }
+        // Nobody else sends this command: what keeps it from an answer is a store that takes no more.
+        Ok(PlaceAnswer::InProgress { order_id }) => {
+            let detail = "The order is stored, but what became of its payment cannot be; it goes on by itself.";
+            Err(Problem::new(&catalogue::STORE_UNAVAILABLE, detail).about_order(order_id))
         }
         Err(error) => Err(failed(&error)),
     }
