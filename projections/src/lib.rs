@@ -23,7 +23,7 @@ mod views;
 
 pub use error::{OpenError, QueryError, RebuildError, RunError, StoreError, WaitError};
 pub use projection::{ApplyError, Facts, Projection};
-pub use projections::{Projections, UnknownView, View};
+pub use projections::{Options, Projections, UnknownView, View};
 pub use query::{
     CustomerFilter, CustomerList, MessageFilter, PAGE_MAX, Page, PageRequest, SagaFilter,
 };

@@ -90,6 +90,23 @@ impl FromStr for View {
     }
 }
 
+/// How to open the views. `Options::default()` suits a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rows that a rebuild folds in memory; beyond that those it has not used for longest leave for the
+    /// table, and come back if they are needed.
+    pub rows_in_memory: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            // A row is one to two kilobytes.
+            rows_in_memory: 60_000,
+        }
+    }
+}
+
 /// A cloneable handle to all views of one log.
 #[derive(Clone)]
 pub struct Projections {
@@ -99,6 +116,7 @@ pub struct Projections {
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) log: EventStore,
+    pub(crate) options: Options,
     live: [Live; View::ALL.len()],
 }
 
@@ -122,10 +140,20 @@ impl Projections {
 
     /// Opens the views at `location`: usually the log's own.
     pub async fn open(location: &Location, log: EventStore) -> Result<Self, OpenError> {
+        Self::open_with(location, log, Options::default()).await
+    }
+
+    /// Opens the views with options.
+    pub async fn open_with(
+        location: &Location,
+        log: EventStore,
+        options: Options,
+    ) -> Result<Self, OpenError> {
         Ok(Self {
             inner: Arc::new(Inner {
                 store: Arc::new(Store::open(location).await?),
                 log,
+                options,
                 live: View::ALL.map(|_| Live::default()),
             }),
         })

@@ -21,16 +21,10 @@ use crate::projections::{Inner, View};
 use crate::projector::{Paged, Projector};
 use crate::store::{Committed, Generation, PageCommit, RebuildClaim, Store};
 
-/// Rows that have settled leave the memory for the table in batches of about this many: enough to make
-/// a bulk write worth it, few enough that the writes go along with the reading.
-const BATCH: usize = 4_000;
-
-/// Rows folded in memory at most; a row is one to two kilobytes. Beyond that the least recently used
-/// leave for the table, settled or not.
-const ROWS_IN_MEMORY: usize = 60_000;
-
-/// Rows that stay then: the orders that are still moving at this point of the log.
-const ROWS_KEPT: usize = 45_000;
+/// One in this many of the rows that fit into memory makes a batch: rows that have settled leave for the
+/// table by the batch. Enough to make a bulk write worth it, few enough that the writes go along with
+/// the reading.
+const BATCHES: usize = 15;
 
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,7 +77,7 @@ pub(crate) async fn rebuild<P: Projection>(
     inner.store.live(P::TABLE).await?;
     inner.store.drop_retired(P::TABLE).await?;
     let generation = inner.store.create_building(P::TABLE).await?;
-    let mut build = Build::<P>::new(Arc::clone(&inner.store), generation);
+    let mut build = Build::<P>::new(inner, generation);
     build.scan(inner, &mut report).await?;
     let parked_events = build.parked.len() as u64;
     let generation = build.finish().await?;
@@ -112,6 +106,7 @@ impl Drop for Shown<'_> {
 struct Build<P: Projection> {
     store: Arc<Store>,
     generation: Generation,
+    most: usize,
     fold: Fold<P>,
     parked: Vec<ParkedRecord>,
     spilled: HashSet<Uuid>,
@@ -130,10 +125,11 @@ impl Drop for Writing {
 }
 
 impl<P: Projection> Build<P> {
-    fn new(store: Arc<Store>, generation: Generation) -> Self {
+    fn new(inner: &Inner, generation: Generation) -> Self {
         Self {
-            store,
+            store: Arc::clone(&inner.store),
             generation,
+            most: inner.options.rows_in_memory,
             fold: Fold::new(HashSet::new()),
             parked: Vec::new(),
             spilled: HashSet::new(),
@@ -172,10 +168,11 @@ impl<P: Projection> Build<P> {
             self.fold.loaded(rows)?;
         }
         self.parked.extend(self.fold.apply(steps));
-        if self.fold.len() > ROWS_IN_MEMORY {
-            let evicted = self.fold.evict(ROWS_KEPT);
+        if self.fold.len() > self.most {
+            // What stays are the orders that are still moving at this point of the log.
+            let evicted = self.fold.evict(self.most - self.most / 4);
             self.spill(evicted).await?;
-        } else if self.fold.settled() >= BATCH {
+        } else if self.fold.settled() > self.most / BATCHES {
             let evicted = self.fold.evict_settled();
             self.spill(evicted).await?;
         }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use eventstore::Position;
 use eventstore::testing::{TestLog, each_backend};
-use projections::{CustomerFilter, PageRequest, RebuildError, View};
+use projections::{CustomerFilter, Options, PageRequest, Projections, RebuildError, View};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::oracle::expected;
+use crate::oracle::{draw, expected};
 use crate::story::Life;
-use crate::world::{World, tell};
+use crate::world::{World, tell, tell_late};
 
 #[tokio::test]
 async fn progress_ends_at_the_head_and_never_goes_back() {
@@ -204,4 +204,30 @@ async fn a_table_of_an_older_definition_is_rebuilt_by_the_runner_itself() {
         assert_eq!(report.generation, 3, "the second was made by the runner");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_with_little_memory_lets_rows_go_and_takes_them_back() {
+    for script in draw(1) {
+        each_backend(async |at: TestLog| {
+            let world = World::open(at).await;
+            script.write(&world.log, async |_| {}).await;
+            for number in 100..400 {
+                world.live(number, Life::ALL[(number % 8) as usize]).await;
+            }
+            for number in 100..400 {
+                tell_late(&world.log, number).await;
+            }
+            let options = Options { rows_in_memory: 9 };
+            let location = world.at.location();
+            let tight = Projections::open_with(&location, world.log.clone(), options)
+                .await
+                .unwrap();
+            for view in View::ALL {
+                tight.rebuild(view, |_| {}).await.unwrap();
+            }
+            assert_eq!(world.shown().await, expected(&world.log).await);
+        })
+        .await;
+    }
 }

@@ -10,7 +10,7 @@ use projections::{CustomerFilter, MessageFilter, PageRequest, Projections, SagaF
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::story::{Life, life};
+use crate::story::{Life, late_message, life};
 
 /// A log and its views at the same place.
 pub(crate) struct World {
@@ -66,6 +66,12 @@ pub(crate) async fn tell(log: &EventStore, number: u64, which: Life) -> Position
         last = append(log, story.order_id, events).await;
     }
     last
+}
+
+/// A message about an order, long after its life.
+pub(crate) async fn tell_late(log: &EventStore, number: u64) {
+    let message = late_message(number);
+    append(log, message.head().unwrap().id, &[message]).await;
 }
 
 /// Writes events of one order in one append.
