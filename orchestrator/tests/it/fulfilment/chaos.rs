@@ -1,8 +1,9 @@
 //! Some hundred orders under everything at once: bad payments, lost answers, refusals, cancels at any moment, and an engine that
 //! is killed again and again. In the end the auditor finds every promise kept.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use aggregates::ids;
@@ -18,10 +19,10 @@ use orchestrator::providers::simulator::ledger::Op;
 use orchestrator::saga::engine;
 use uuid::Uuid;
 
-use super::shop::{Setup, Shop, command, order};
+use super::shop::{STUCK, Setup, Shop, command, order};
 
 /// Customers at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// How long an engine lives at most before it is killed, in milliseconds.
 const LIFE: u64 = 500;
 
@@ -47,7 +48,8 @@ struct Town {
     shop: Shop,
     process: RwLock<Fulfilment>,
     seed: u64,
-    orders: usize,
+    /// Orders that have not come to rest.
+    open: Mutex<HashSet<Uuid>>,
     kills: AtomicU64,
     quiet: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl Town {
         let mut rng =
             fastrand::Rng::with_seed(self.seed ^ (nth as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         self.script(nth, &mut rng);
+        self.open.lock().unwrap().insert(Self::id(nth));
         let token = match rng.u8(0..20) {
             0 | 1 => "decline".to_owned(),
             2 | 3 => "timeout-charged".to_owned(),
@@ -120,11 +123,9 @@ impl Town {
                 tokio::task::yield_now().await;
             }
         }
-        assert_eq!(
-            self.answer(nth, &token).await,
-            first,
-            "the first answer of {nth} changed"
-        );
+        let repeat = self.answer(nth, &token).await;
+        assert_eq!(repeat, first, "the first answer of {nth} changed");
+        self.rest(Self::id(nth)).await;
     }
 
     async fn answer(&self, nth: usize, token: &str) -> PlaceAnswer {
@@ -141,7 +142,7 @@ impl Town {
         }
     }
 
-    /// Kills the process and starts another one, which looks at every order as a sweeper would.
+    /// Kills the process and starts another one, which looks at every open order as a sweeper would.
     async fn killer(&self) {
         let mut rng = fastrand::Rng::with_seed(self.seed);
         while !self.quiet.load(Ordering::Relaxed) {
@@ -155,7 +156,31 @@ impl Town {
 
     fn sweep(&self) {
         let process = self.process();
-        (0..self.orders).for_each(|nth| process.engine().wake(Self::id(nth)));
+        let open = self.open.lock().unwrap();
+        open.iter().for_each(|order| process.engine().wake(*order));
+    }
+
+    /// Until the order has come to rest, by however many processes.
+    async fn rest(&self, order: Uuid) {
+        let resting = async {
+            loop {
+                let Ok(mut running) = self.process().engine().follow(order).await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                if running
+                    .wait_for(|saga| saga.state.is_at_rest())
+                    .await
+                    .is_some()
+                {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(4 * STUCK, resting).await.is_err() {
+            panic!("stuck:\n{}", self.shop.tell(order).await);
+        }
+        self.open.lock().unwrap().remove(&order);
     }
 }
 
@@ -168,7 +193,7 @@ async fn chaos(log: TestLog, orders: usize, seed: u64) -> Report {
         shop,
         process,
         seed,
-        orders,
+        open: Mutex::default(),
         kills,
         quiet,
     });
@@ -186,10 +211,6 @@ async fn chaos(log: TestLog, orders: usize, seed: u64) -> Report {
         .await;
     town.quiet.store(true, Ordering::Relaxed);
     killer.await.unwrap();
-    town.sweep();
-    for nth in 0..orders {
-        town.shop.at_rest(Town::id(nth)).await;
-    }
     town.process().engine().halt();
     let kills = town.kills.load(Ordering::Relaxed);
     let town = Arc::into_inner(town).expect("everybody went home");
