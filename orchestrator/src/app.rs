@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventstore::{Location, OpenError, Options, VaultError};
-use projections::Projections;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +54,9 @@ pub enum StartError {
     /// The views cannot be opened.
     #[error("cannot open the views: {0}")]
     Views(#[from] projections::OpenError),
+    /// The views cannot be read.
+    #[error("cannot read the views: {0}")]
+    ViewTables(#[from] projections::StoreError),
     /// Personal data could not be read or written.
     #[error("cannot open the vault: {0}")]
     Vault(#[from] VaultError),
@@ -98,8 +100,7 @@ impl App {
         let listener = parts::listen(&settings.edge, &callers).await?;
         let location = settings.store.location()?;
         let store = parts::open_log(&location, options).await?;
-        Projections::migrate(&location).await?;
-        let projections = Projections::open(&location, store.clone()).await?;
+        let projections = parts::open_views(&location, &store).await?;
         let health = Health::new();
         let mut workers = Workers::new(Arc::clone(&health));
         let fulfilment = parts::fulfilment(settings, &store, &mut workers).await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use eventstore::{EventStore, Position};
 use futures_util::future::{BoxFuture, FutureExt};
-use projections::{Page, Projections, QueryError, StoreError, saga::SagaRow};
+use projections::{Page, Projections, saga::SagaRow};
 use tokio::sync::Mutex;
 
 use crate::saga::index::{Due, IndexError, LogIndex, SagaIndex};
@@ -39,8 +39,6 @@ impl SagaViewIndex {
         let page = self.projections.due_sagas(before, limit).await;
         let (rows, position) = match page {
             Ok(Page { rows, position, .. }) => (rows, position),
-            // The projection makes the table when it first runs, a moment after the start.
-            Err(QueryError::Store(StoreError::NoTable { .. })) => (Vec::new(), Position::ZERO),
             Err(error) => {
                 tracing::warn!(%error, "the saga view cannot be asked; folding the log");
                 (Vec::new(), Position::ZERO)

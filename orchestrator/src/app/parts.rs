@@ -69,6 +69,19 @@ pub(super) async fn open_log(
     EventStore::open(location, options).await
 }
 
+/// The views, each with a table: a server that is ready answers questions about them, if with nothing.
+pub(super) async fn open_views(
+    location: &Location,
+    store: &EventStore,
+) -> Result<Projections, StartError> {
+    Projections::migrate(location).await?;
+    let projections = Projections::open(location, store.clone()).await?;
+    for view in View::ALL {
+        projections.position(view).await?;
+    }
+    Ok(projections)
+}
+
 pub(super) fn assemble(
     settings: &Settings,
     callers: Callers,

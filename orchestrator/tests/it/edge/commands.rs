@@ -1,11 +1,12 @@
 //! The command line: one clear line and a non-zero exit for whatever goes wrong.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::child::{Serving, bookmarket, complaint, run};
-use super::server::{Backend, TestServer};
+use super::server::{Backend, PATIENCE, TestServer};
 
 fn with(mut command: Command, arguments: &[&str]) -> Command {
     command.args(arguments);
@@ -223,6 +224,80 @@ async fn orders_sagas_and_events_are_shown_and_changed_from_the_command_line() {
         "Canceled"
     );
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_followed_as_they_happen() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let mut command = with(
+        bookmarket(server.folder.path()),
+        &[
+            "events",
+            "--follow",
+            "--output",
+            "json",
+            "--server",
+            &server.url(),
+        ],
+    );
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let id = server.placed("33").await;
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let shipped = tokio::task::spawn_blocking(move || {
+        let mut events =
+            lines.map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("JSON"));
+        events.find(|event| event["type"] == "Shipped")
+    });
+    let shipped = tokio::time::timeout(PATIENCE, shipped)
+        .await
+        .expect("in time")
+        .expect("no panic");
+    assert_eq!(
+        shipped.expect("an event")["stream"],
+        format!("delivery-{id}")
+    );
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    server.stop().await;
+}
+
+#[test]
+fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = [
+        "demo",
+        "--exit",
+        "--orders",
+        "60",
+        "--listen",
+        "127.0.0.1:0",
+        "--output",
+        "json",
+    ];
+    let output = run(with(bookmarket(folder.path()), &demo));
+    assert!(output.status.success(), "{}", complaint(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let count = |what: &str| {
+        let rows = result["rows"].as_array().expect("rows").iter();
+        rows.clone()
+            .find(|row| {
+                row["what"]
+                    .as_str()
+                    .is_some_and(|row| row.starts_with(what))
+            })
+            .map(|row| row["log"].clone())
+    };
+    assert_eq!(count("orders placed"), Some(60.into()));
+    assert_eq!(count("payment declined"), Some(5.into()));
+    assert_eq!(count("still moving"), Some(0.into()));
+    assert_eq!(result["violations"], Value::Array(Vec::new()));
+    let touched = std::fs::read_dir(folder.path())
+        .map(Iterator::count)
+        .unwrap_or_default();
+    assert_eq!(
+        touched, 0,
+        "the demo stays away from the directory of real orders"
+    );
 }
 
 #[test]
