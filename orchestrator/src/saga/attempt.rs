@@ -6,39 +6,15 @@ use std::time::Instant;
 
 use aggregates::saga::AttemptResult;
 use futures_util::FutureExt;
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::clock::Clock;
 use super::definition::{Call, Outcome, Probe, Saga};
+use super::finding::{Ended, Finding};
 use super::meter;
 use super::observer::{Observer, Point};
 use super::plan::Mode;
-
-/// What an attempt came to.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Finding {
-    Done(Value),
-    Refused {
-        code: String,
-        reason: String,
-    },
-    Open {
-        result: AttemptResult,
-        reason: String,
-    },
-    NotYet,
-}
-
-/// An attempt that ended. The id is that of the event it becomes, so that a reader of the log can tell whether it did.
-#[derive(Debug, Clone)]
-pub(super) struct Ended {
-    pub(super) step: &'static str,
-    pub(super) attempt: u32,
-    pub(super) finding: Finding,
-    pub(super) event_id: Uuid,
-}
 
 /// What is to be done about a step.
 #[derive(Debug, Clone, Copy)]

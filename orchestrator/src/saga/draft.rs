@@ -1,4 +1,5 @@
-//! What one append is going to say: an outcome, the decisions that follow from it, and the attempts that begin now.
+//! What one append is going to say: an outcome, the decisions that follow from it, and the attempts that begin now. Pure but for
+//! the ids of events.
 
 use aggregates::saga::{
     AttemptEnded, CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested,
@@ -11,8 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::attempt::{Ended, Finding};
 use super::definition::{RecordError, Saga, Transition};
+use super::finding::{Ended, Finding};
 use super::plan::{Begin, Decision, Mode, Plan, plan, span};
 use super::step::{CLOCK_ALLOWANCE, Kind, RetryPolicy, StepSpec};
 use super::view::{SCHEMA_VERSION, Snapshot};
@@ -24,21 +25,28 @@ pub const SYSTEM: &str = "system";
 pub const RECORD_FAILED: &str = "record-failed";
 
 /// An append in the making.
-pub(super) struct Draft<'a> {
+pub struct Draft<'a> {
     saga: &'a dyn Saga,
     from: &'a Snapshot,
-    pub(super) at: DateTime<Utc>,
-    pub(super) state: State,
-    pub(super) events: Vec<SagaEvent>,
+    jitter: f64,
+    /// When all of it happens.
+    pub at: DateTime<Utc>,
+    /// The saga after it.
+    pub state: State,
+    /// What it says.
+    pub events: Vec<SagaEvent>,
     ids: Vec<Uuid>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(saga: &'a dyn Saga, from: &'a Snapshot, at: DateTime<Utc>) -> Self {
+    /// An append after what is known. `jitter` is drawn by the caller, between 0 and 1: pauses are between half and all of what the
+    /// step's policy says, so that sagas that failed together do not come back together.
+    pub fn new(saga: &'a dyn Saga, from: &'a Snapshot, at: DateTime<Utc>, jitter: f64) -> Self {
         let state = State::clone(&from.state);
         Self {
             saga,
             from,
+            jitter,
             at,
             state,
             events: Vec::new(),
@@ -48,7 +56,7 @@ impl<'a> Draft<'a> {
 
     /// Adds an event under this id. The fold is the judge of our own events too: one that it refuses is a bug, and the task that
     /// made it starts again from the log.
-    pub(super) fn push(&mut self, id: Uuid, event: SagaEvent) {
+    pub fn push(&mut self, id: Uuid, event: SagaEvent) {
         let state = std::mem::take(&mut self.state);
         self.state = state
             .evolve(&event)
@@ -58,7 +66,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds what an attempt came to, as late if the saga has moved on; never drops an effect or a refusal.
-    pub(super) fn outcome(&mut self, ended: &Ended) {
+    pub fn outcome(&mut self, ended: &Ended) {
         let Some(spec) = self.saga.definition().step(ended.step) else {
             return;
         };
@@ -75,7 +83,7 @@ impl<'a> Draft<'a> {
                         attempt: ended.attempt,
                         result: *result,
                         reason: reason.clone(),
-                        next_at: self.at + jittered(&spec.retry, ended.attempt),
+                        next_at: self.at + self.jittered(&spec.retry, ended.attempt),
                         at: self.at,
                     }
                     .into()
@@ -138,13 +146,17 @@ impl<'a> Draft<'a> {
     }
 
     fn next_look(&self, spec: &StepSpec, looks: u32) -> SagaEvent {
-        let next_at = self.at + jittered(&spec.retry, looks);
+        let next_at = self.at + self.jittered(&spec.retry, looks);
         Polled {
             step: spec.name.to_owned(),
             next_at,
             at: self.at,
         }
         .into()
+    }
+
+    fn jittered(&self, policy: &RetryPolicy, attempts: u32) -> chrono::Duration {
+        span(policy.pause(attempts).mul_f64(0.5 + self.jitter / 2.0))
     }
 
     fn is_late(&self, ended: &Ended) -> bool {
@@ -154,7 +166,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes down everything that needs nothing but writing down; what is left is to be begun, looked at or waited for.
-    pub(super) fn settle(&mut self) -> Plan {
+    pub fn settle(&mut self) -> Plan {
         loop {
             let mut plan = plan(self.saga, &self.state, self.at);
             let Some(decision) = plan.decision.take() else {
@@ -224,7 +236,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds the start of an attempt that this engine makes now.
-    pub(super) fn begin(&mut self, spec: &StepSpec, begin: Begin, owner: Uuid) -> Start {
+    pub fn begin(&mut self, spec: &StepSpec, begin: Begin, owner: Uuid) -> Start {
         let sends = matches!(begin.mode, Mode::Execute | Mode::ProbeThenExecute);
         let mut send_by = self.at + span(spec.time_limit);
         if let Some((after, _)) = spec.execute_until.filter(|_| sends) {
@@ -252,7 +264,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The domain events cannot be stored: keeps what happened without them and leaves the step it is about to a person.
-    pub(super) fn spoil(&mut self, reason: &str) {
+    pub fn spoil(&mut self, reason: &str) {
         for event in &mut self.events {
             if let SagaEvent::StepDone(done) = event {
                 done.output = Value::Null;
@@ -285,11 +297,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The streams of the append: domain events first, the saga's own last.
-    pub(super) fn streams(
-        &self,
-        domain: Vec<StreamAppend>,
-        metadata: &RawValue,
-    ) -> Vec<StreamAppend> {
+    pub fn streams(&self, domain: Vec<StreamAppend>, metadata: &RawValue) -> Vec<StreamAppend> {
         let expected = match self.from.version {
             Version::ZERO => Expected::NoStream,
             version => Expected::At(version),
@@ -313,7 +321,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The saga's domain events for all this.
-    pub(super) fn record(&self) -> Result<Vec<StreamAppend>, RecordError> {
+    pub fn record(&self) -> Result<Vec<StreamAppend>, RecordError> {
         let transition = Transition {
             saga_id: self.from.id,
             before: &self.from.state,
@@ -327,11 +335,15 @@ impl<'a> Draft<'a> {
 
 /// An attempt whose start is in a draft.
 #[derive(Debug, Clone)]
-pub(super) struct Start {
-    pub(super) event_id: Uuid,
-    pub(super) begin: Begin,
-    pub(super) key: String,
-    pub(super) send_by: DateTime<Utc>,
+pub struct Start {
+    /// Id of its event.
+    pub event_id: Uuid,
+    /// What begins.
+    pub begin: Begin,
+    /// The idempotency key.
+    pub key: String,
+    /// Nothing may be sent from here on.
+    pub send_by: DateTime<Utc>,
 }
 
 /// The idempotency key of a step: the same for all attempts of a round.
@@ -340,10 +352,4 @@ pub fn key(saga: Uuid, step: &str, round: u32) -> String {
         0 => format!("{saga}:{step}"),
         round => format!("{saga}:{step}:{round}"),
     }
-}
-
-/// Between half of the pause and all of it, so that sagas that failed together do not come back together.
-fn jittered(policy: &RetryPolicy, attempts: u32) -> chrono::Duration {
-    let pause = policy.pause(attempts);
-    span(pause.mul_f64(0.5 + fastrand::f64() / 2.0))
 }

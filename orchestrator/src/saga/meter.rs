@@ -5,7 +5,7 @@ use std::time::Duration;
 use aggregates::saga::{AttemptResult, SagaEvent};
 use metrics::{counter, gauge, histogram};
 
-use super::attempt::Finding;
+use super::finding::Finding;
 
 pub(super) fn attempt(saga: &'static str, step: &'static str, finding: &Finding, took: Duration) {
     let outcome = match finding {

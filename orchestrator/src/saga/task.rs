@@ -11,11 +11,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use super::attempt::{Ended, Job, Work};
+use super::attempt::{Job, Work};
 use super::definition::{Call, Saga};
 use super::desk::Desk;
 use super::draft::{Start, key};
 use super::engine::{Inner, StartError};
+use super::finding::Ended;
 use super::meter;
 use super::observer::Point;
 use super::plan::span;

@@ -14,7 +14,7 @@ use super::definition::{Call, Definition, Probe, RecordError, Saga};
 use super::draft::{Draft, key};
 use super::engine::Engine;
 use super::plan::{PAST_POINT, span};
-use super::step::{Class, Kind};
+use super::step::{Class, Kind, StepSpec};
 use super::view::{LeftAlone, LoadError, Snapshot};
 use super::writer::metadata;
 
@@ -94,7 +94,7 @@ pub struct Request {
 
 /// What the people who resolve a step say about it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub struct Resolution {
     /// What is true now.
     pub outcome: Verdict,
     /// What it rests on; becomes the step's output.
@@ -107,17 +107,7 @@ impl Engine {
     /// Asks for the saga to be undone. The answer is about the request; whether it is granted shows in the saga.
     pub async fn cancel(&self, id: Uuid, request: &Request) -> Result<Cancel, VerbError> {
         self.decide(id, |saga, state, at| {
-            let past = |spec: &super::step::StepSpec| {
-                spec.class == Class::Pivot && state.is_done(spec.name)
-            };
-            Ok(match state.phase {
-                Phase::Unwinding => (Cancel::Unwinding, Vec::new()),
-                Phase::Unwound => (Cancel::Unwound, Vec::new()),
-                Phase::Forward if !saga.definition().forward.iter().any(past) => {
-                    (Cancel::Requested, cancelled(request, at))
-                }
-                _ => (Cancel::Refused { code: PAST_POINT }, Vec::new()),
-            })
+            Ok(decide_cancel(saga, state, request, at))
         })
         .await
     }
@@ -167,19 +157,19 @@ impl Engine {
         &self,
         id: Uuid,
         step: &str,
-        finding: Finding,
+        resolution: Resolution,
         request: &Request,
     ) -> Result<(), VerbError> {
-        if !finding.force {
-            self.confirm(id, step, finding.outcome).await?;
+        if !resolution.force {
+            self.confirm(id, step, resolution.outcome).await?;
         }
         self.decide(id, |_, state, at| {
             resolvable(state, step)?;
             let event = StepResolved {
                 step: step.to_owned(),
-                outcome: finding.outcome,
-                evidence: finding.evidence.clone(),
-                forced: finding.force,
+                outcome: resolution.outcome,
+                evidence: resolution.evidence.clone(),
+                forced: resolution.force,
                 reason: request.reason.clone(),
                 actor: request.actor.clone(),
                 at,
@@ -277,7 +267,12 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             let (view, ids) = Snapshot::load(&self.inner.store, id).await?;
             let saga = self.inner.saga(&view.state.saga, view.state.version)?;
-            let mut draft = Draft::new(saga.as_ref(), &view, self.inner.clock.now());
+            let mut draft = Draft::new(
+                saga.as_ref(),
+                &view,
+                self.inner.clock.now(),
+                fastrand::f64(),
+            );
             let (answer, events) = decision(saga.as_ref(), &view.state, draft.at)?;
             if events.is_empty() || ids.contains(&event_id) {
                 return Ok(answer);
@@ -299,6 +294,24 @@ impl Engine {
             }
         }
         Err(VerbError::Busy)
+    }
+}
+
+/// What a request to undo comes to, and the events for it; pure.
+pub fn decide_cancel(
+    saga: &dyn Saga,
+    state: &State,
+    request: &Request,
+    at: DateTime<Utc>,
+) -> (Cancel, Vec<SagaEvent>) {
+    let past = |spec: &StepSpec| spec.class == Class::Pivot && state.is_done(spec.name);
+    match state.phase {
+        Phase::Unwinding => (Cancel::Unwinding, Vec::new()),
+        Phase::Unwound => (Cancel::Unwound, Vec::new()),
+        Phase::Forward if !saga.definition().forward.iter().any(past) => {
+            (Cancel::Requested, cancelled(request, at))
+        }
+        _ => (Cancel::Refused { code: PAST_POINT }, Vec::new()),
     }
 }
 

@@ -9,10 +9,10 @@ use eventstore::{AppendError, EventStore, StreamAppend};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use super::attempt::Ended;
 use super::definition::Saga;
 use super::draft::{Draft, Start};
 use super::engine::{Inner, StartError};
+use super::finding::Ended;
 use super::meter;
 use super::observer::Point;
 use super::plan::Plan;
@@ -74,7 +74,7 @@ impl Writer {
         admit: Admit<'_>,
     ) -> Result<Written, StartError> {
         let (saga, view) = (Arc::clone(&self.saga), self.view.clone());
-        let mut draft = Draft::new(saga.as_ref(), &view, started.at);
+        let mut draft = Draft::new(saga.as_ref(), &view, started.at, fastrand::f64());
         let opening = Uuid::now_v7();
         draft.push(opening, started.into());
         let plan = draft.settle();
@@ -107,7 +107,12 @@ impl Writer {
         let mut found = Vec::new();
         loop {
             let (saga, view) = (Arc::clone(&self.saga), self.view.clone());
-            let mut draft = Draft::new(saga.as_ref(), &view, self.inner.clock.now());
+            let mut draft = Draft::new(
+                saga.as_ref(),
+                &view,
+                self.inner.clock.now(),
+                fastrand::f64(),
+            );
             if let Some(ended) = &ended {
                 draft.outcome(ended);
             }

@@ -1,0 +1,41 @@
+//! What attempts come to, before it is in the log.
+
+use aggregates::saga::AttemptResult;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// The effect happened.
+    Done(Value),
+    /// No effect under this key, for good.
+    Refused {
+        /// Stable word for programs.
+        code: String,
+        /// Sentence for people.
+        reason: String,
+    },
+    /// Nothing is decided.
+    Open {
+        /// How it ended.
+        result: AttemptResult,
+        /// Sentence for people.
+        reason: String,
+    },
+    /// What the step waits for has not happened yet.
+    NotYet,
+}
+
+/// An attempt that ended. The id is that of the event it becomes, so that a reader of the log can tell whether it did.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The step.
+    pub step: &'static str,
+    /// The attempt.
+    pub attempt: u32,
+    /// What it came to.
+    pub finding: Finding,
+    /// Id of the event.
+    pub event_id: Uuid,
+}
