@@ -4,5 +4,6 @@ mod edge;
 mod fulfilment;
 mod harness;
 mod house;
+mod model;
 mod simulator;
 mod travel;

@@ -1,0 +1,147 @@
+//! What must hold in every state of the model, and that the planted bugs are found.
+
+use std::time::Duration;
+
+use aggregates::saga::Phase;
+use stateright::{Checker, Model, Property};
+
+use super::parcel::Bug;
+use super::system::{Luck, System, World, goes_on};
+
+const DOUBLE: &str = "no step has two effects";
+const LAWFUL: &str = "the log stays lawful";
+const LOST: &str = "something is due, or the saga rests";
+const MONEY: &str = "at rest, either the money is kept and the parcel has left, or neither";
+const LEAVES: &str = "no money goes back while the parcel can leave";
+
+/// A model that takes longer than this has grown too large.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) fn properties() -> Vec<Property<System>> {
+    vec![
+        Property::always(DOUBLE, |system, world: &World| once(system, world)),
+        Property::always(LAWFUL, |_, world: &World| !world.broken),
+        Property::always(LOST, |system, world: &World| {
+            world.broken || world.state.is_at_rest() || goes_on(system, world)
+        }),
+        Property::always(MONEY, |_, world: &World| !quiet(world) || settled(world)),
+        Property::always(LEAVES, |_, world: &World| {
+            world.post.refunds == 0
+                || world.post.overdue > 0
+                || !(world.post.can_leave() || world.post.handed_over)
+        }),
+        Property::sometimes("a parcel is delivered", |_, world: &World| {
+            world.state.phase == Phase::Completed
+        }),
+        Property::sometimes("everything is undone", |_, world: &World| {
+            world.state.phase == Phase::Unwound && world.post.refunds == 1
+        }),
+        Property::sometimes("a request comes too late", |_, world: &World| {
+            world.state.turns > 0
+        }),
+    ]
+}
+
+/// A carrier that ignores keys may get a parcel twice only from somebody who was frozen.
+fn once(system: &System, world: &World) -> bool {
+    let post = &world.post;
+    let spare = if system.keyed { 0 } else { post.overdue };
+    post.charges <= 1 && post.refunds <= 1 && post.shipments <= 1 + spare
+}
+
+/// The saga rests and nobody has anything in hand.
+fn quiet(world: &World) -> bool {
+    world.state.is_at_rest() && world.nodes.iter().all(|node| node.calls.is_empty())
+}
+
+fn settled(world: &World) -> bool {
+    let post = &world.post;
+    let kept = post.charges - post.refunds;
+    // A second parcel by somebody frozen is in the log, and counted there.
+    if world
+        .state
+        .step("ship")
+        .is_some_and(|ship| ship.repeats > 0)
+    {
+        return true;
+    }
+    match world.state.phase {
+        Phase::Completed => kept == 1 && post.handed_over,
+        Phase::Unwound => kept == 0 && !post.can_leave() && !post.handed_over,
+        _ => world.state.steps.iter().any(|step| step.parked.is_some()),
+    }
+}
+
+const LUCK: Luck = Luck {
+    crashes: 1,
+    lost_replies: 1,
+    lost_requests: 1,
+    refusals: 1,
+    cancels: 1,
+};
+
+/// Checks the model and tells how many states it has.
+fn check(system: System) -> usize {
+    let checker = system
+        .checker()
+        .threads(2)
+        .timeout(LIMIT)
+        .spawn_bfs()
+        .join();
+    assert!(
+        checker.is_done(),
+        "the model is too large: {} states and more",
+        checker.unique_state_count()
+    );
+    checker.assert_properties();
+    checker.unique_state_count()
+}
+
+/// Where the model finds the bug.
+fn find(bug: Bug, keyed: bool, luck: Luck) -> Vec<&'static str> {
+    let checker = System::new(keyed, bug, luck)
+        .checker()
+        .threads(2)
+        .timeout(LIMIT);
+    let checker = checker
+        .finish_when(stateright::HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
+    let mut wrong: Vec<_> = checker.discoveries().into_keys().collect();
+    wrong.retain(|name| [DOUBLE, LAWFUL, LOST, MONEY, LEAVES].contains(name));
+    wrong
+}
+
+#[test]
+fn every_interleaving_of_two_engines_with_a_keyed_carrier_is_safe() {
+    let states = check(System::new(true, Bug::None, LUCK));
+    super::likeness::states("keyed carrier", states);
+}
+
+#[test]
+fn every_interleaving_of_two_engines_with_a_carrier_that_ignores_keys_is_safe() {
+    // A process that freezes at the wrong moment and then dies takes the knowledge of its parcel along: nobody can be safe from that.
+    let states = check(System::new(false, Bug::None, Luck { crashes: 0, ..LUCK }));
+    super::likeness::states("carrier that ignores keys", states);
+}
+
+#[test]
+fn the_model_finds_appends_without_an_expected_version() {
+    assert!(!find(Bug::NoExpectedVersion, true, LUCK).is_empty());
+}
+
+#[test]
+fn the_model_finds_an_execution_without_a_look_after_a_take_over() {
+    assert_eq!(find(Bug::NoProbe, false, LUCK), [DOUBLE]);
+}
+
+#[test]
+fn the_model_finds_a_refund_before_the_parcel_is_held() {
+    assert_eq!(find(Bug::RefundBeforeHold, true, LUCK), [LEAVES]);
+}
+
+#[test]
+fn the_model_finds_a_conflicting_outcome_that_is_dropped() {
+    let wrong = find(Bug::ConflictDropped, false, Luck { crashes: 0, ..LUCK });
+    assert_eq!(wrong, [MONEY]);
+}

@@ -1,0 +1,118 @@
+//! Two states of the model are the same when nobody in it can tell them apart: times count from now, and what is past is past.
+
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+
+use aggregates::saga::{Standing, State};
+use chrono::{DateTime, Utc};
+use orchestrator::saga::finding::Finding;
+
+use super::node::{InHand, Node, Stage};
+use super::parcel::WINDOW;
+use super::system::{World, start};
+
+/// Tells how large a model was.
+pub(super) fn states(model: &str, states: usize) {
+    let line = format!("model, {model}: {states} states\n");
+    // Straight to the terminal: the figure is for whoever runs the tests.
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
+impl Hash for World {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        state(&self.state, self.now, to);
+        // The two engines are alike: which of them is first does not matter.
+        let mut prints = self.nodes.each_ref().map(|node| fingerprint(node, self));
+        prints.sort_unstable();
+        prints.hash(to);
+        self.post.hash(to);
+        self.luck.hash(to);
+        self.broken.hash(to);
+        from_now(start() + WINDOW, self.now).hash(to);
+    }
+}
+
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        self.likeness() == other.likeness()
+    }
+}
+
+impl World {
+    fn likeness(&self) -> u64 {
+        let mut to = std::hash::DefaultHasher::new();
+        self.hash(&mut to);
+        to.finish()
+    }
+}
+
+fn fingerprint(node: &Node, world: &World) -> u64 {
+    let mut to = std::hash::DefaultHasher::new();
+    let stale = node.version != world.version;
+    stale.hash(&mut to);
+    if stale {
+        state(&node.view, world.now, &mut to);
+    }
+    for call in &node.calls {
+        in_hand(call, world.now, &mut to);
+    }
+    to.finish()
+}
+
+fn in_hand(call: &InHand, now: DateTime<Utc>, to: &mut impl Hasher) {
+    (
+        call.step,
+        call.attempt,
+        &call.key,
+        call.mode,
+        from_now(call.send_by, now),
+    )
+        .hash(to);
+    match &call.stage {
+        Stage::Asking => 0.hash(to),
+        Stage::Checked => 1.hash(to),
+        Stage::Heard(Finding::Done(_)) => 2.hash(to),
+        Stage::Heard(Finding::Refused { code, .. }) => (3, code).hash(to),
+        Stage::Heard(Finding::Open { result, .. }) => (4, *result as u8).hash(to),
+        Stage::Heard(Finding::NotYet) => 5.hash(to),
+    }
+}
+
+fn state(state: &State, now: DateTime<Utc>, to: &mut impl Hasher) {
+    (state.phase, state.turns, state.unanswered, state.rested).hash(to);
+    state.unwind.is_some().hash(to);
+    for step in &state.steps {
+        (
+            &step.name,
+            step.unwinding,
+            step.attempt,
+            step.round,
+            step.asking,
+            step.in_doubt,
+            step.repeats,
+        )
+            .hash(to);
+        step.open_until.map(|at| from_now(at, now)).hash(to);
+        step.parked.as_ref().map(|parked| &parked.code).hash(to);
+        standing(&step.standing, now, to);
+    }
+}
+
+fn standing(standing: &Standing, now: DateTime<Utc>, to: &mut impl Hasher) {
+    match standing {
+        Standing::Idle => 0.hash(to),
+        Standing::Running { deadline, .. } => (1, from_now(*deadline, now)).hash(to),
+        Standing::Backoff {
+            next_at, result, ..
+        } => (2, from_now(*next_at, now), *result as u8).hash(to),
+        Standing::Polling { next_at } => (3, from_now(*next_at, now)).hash(to),
+        Standing::Done => 4.hash(to),
+        Standing::Refused { code, .. } => (5, code).hash(to),
+        Standing::Skipped => 6.hash(to),
+    }
+}
+
+/// All that is past is equally past.
+fn from_now(at: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+    (at - now).num_milliseconds().max(0)
+}
