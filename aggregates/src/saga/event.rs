@@ -106,6 +106,9 @@ pub struct AttemptEnded {
     pub reason: String,
     /// Not before.
     pub next_at: DateTime<Utc>,
+    /// Others had taken the step over: what they did not find, or closed for not finding it, is in doubt again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub late: bool,
     /// When.
     pub at: DateTime<Utc>,
 }

@@ -203,21 +203,39 @@ impl State {
     }
 
     fn ended(&mut self, event: &AttemptEnded) -> Evolved {
+        if event.late {
+            return self.reopen(event);
+        }
         let step = self.touch(&event.step, event.at);
         if event.attempt != step.attempt || !step.is_running() {
-            return Err(format!(
-                "attempt {} of {} is not open",
-                event.attempt, event.step
-            ));
+            let (attempt, name) = (event.attempt, &event.step);
+            return Err(format!("attempt {attempt} of {name} is not open"));
         }
         step.in_doubt |= event.result == AttemptResult::Unknown && !step.asking;
-        step.standing = Standing::Backoff {
-            next_at: event.next_at,
-            result: event.result,
-            reason: event.reason.clone(),
-        };
         let branch = step.branch;
+        step.back_off(event);
         self.answered(branch);
+        Ok(())
+    }
+
+    /// Somebody who had been frozen may have had an effect after others began to close the step as if there was none, or had
+    /// closed it.
+    fn reopen(&mut self, event: &AttemptEnded) -> Evolved {
+        let unwound = self.phase == Phase::Unwound;
+        let step = self.known(&event.step)?;
+        step.in_doubt = true;
+        if step.is_running() {
+            step.doubted = step.attempt;
+            return Ok(());
+        }
+        if !step.can_reopen() {
+            return Err(format!("{} cannot be opened again", event.step));
+        }
+        step.back_off(event);
+        if unwound {
+            self.phase = Phase::Unwinding;
+        }
+        self.rested = false;
         Ok(())
     }
 
@@ -353,6 +371,7 @@ impl Step {
             polls: 0,
             standing: Standing::Idle,
             in_doubt: false,
+            doubted: 0,
             open_until: None,
             first_at: at,
             output: None,
@@ -360,6 +379,14 @@ impl Step {
             parked: None,
             resolved: None,
         }
+    }
+
+    fn back_off(&mut self, event: &AttemptEnded) {
+        self.standing = Standing::Backoff {
+            next_at: event.next_at,
+            result: event.result,
+            reason: event.reason.clone(),
+        };
     }
 
     fn settle(&mut self, standing: Standing) {

@@ -141,6 +141,8 @@ pub struct Step {
     pub standing: Standing,
     /// An earlier attempt under this key may have had, or may still have, an effect nobody knows of.
     pub in_doubt: bool,
+    /// The attempt during which a late sign of an earlier one's effect arrived: that it found nothing means nothing.
+    pub doubted: u32,
     /// The latest deadline any attempt was given: before it somebody frozen may still execute.
     pub open_until: Option<DateTime<Utc>>,
     /// When it was first touched.
@@ -172,6 +174,12 @@ impl Step {
     /// An attempt is open: its owner may be executing.
     pub fn is_running(&self) -> bool {
         matches!(self.standing, Standing::Running { .. })
+    }
+
+    /// It was closed as having no effect, by nobody's decision and not on the way back; a late sign of an effect opens it again.
+    pub fn can_reopen(&self) -> bool {
+        let refused = matches!(self.standing, Standing::Refused { .. });
+        refused && !self.unwinding && self.parked.is_none() && self.resolved.is_none()
     }
 
     /// When somebody has to look at this step again.

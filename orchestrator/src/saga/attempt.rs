@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aggregates::saga::AttemptResult;
@@ -30,7 +31,9 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Arc<dyn Observer>>,
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Given back when the job ends, however it ends.
+    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) sent: AtomicBool,
 }
 
 impl Job {
@@ -39,11 +42,11 @@ impl Job {
         let _in_flight = meter::InFlight::new(self.saga.name(), self.call.step);
         let finding = self.within_time().await;
         meter::attempt(self.saga.name(), self.call.step, &finding, since.elapsed());
-        drop(self.permit);
         Ended {
             step: self.call.step,
             attempt: self.call.attempt,
             finding,
+            sent: self.sent.into_inner(),
             event_id: Uuid::now_v7(),
         }
     }
@@ -81,11 +84,7 @@ impl Job {
                 answer => found(answer),
             },
             Work::Attempt(Mode::Probe(code)) => match (self.saga.probe(&self.call).await, code) {
-                (Probe::NotFound, Some(code)) => Finding::Refused {
-                    code: code.to_owned(),
-                    reason: "the participant does not know it, and it can no longer be sent"
-                        .to_owned(),
-                },
+                (Probe::NotFound, Some(code)) => Finding::Absent { code },
                 (answer, _) => found(answer),
             },
             Work::Attempt(Mode::Void) => found(self.saga.void(&self.call).await),
@@ -95,6 +94,7 @@ impl Job {
     async fn execute(&self) -> Finding {
         let (step, attempt) = (self.call.step, self.call.attempt);
         self.observe(Point::Executing { step, attempt }).await;
+        self.sent.store(true, Ordering::Relaxed);
         let outcome = self.saga.execute(&self.call).await;
         self.observe(Point::Executed { step, attempt }).await;
         match outcome {

@@ -2,9 +2,9 @@
 //! the ids of events.
 
 use aggregates::saga::{
-    AttemptEnded, CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested,
-    SagaUnwound, Standing, State, StepDone, StepParked, StepRefused, StepStarted, UnwindStarted,
-    encode,
+    AttemptEnded, AttemptResult, CancelRefused, CauseKind, Phase, Polled, SagaCompleted, SagaEvent,
+    SagaRested, SagaUnwound, Standing, State, StepDone, StepParked, StepRefused, StepStarted,
+    UnwindStarted, encode,
 };
 use chrono::{DateTime, Utc};
 use eventstore::{Expected, NewEvent, StreamAppend, Version};
@@ -72,23 +72,14 @@ impl<'a> Draft<'a> {
         };
         let event = match &ended.finding {
             Finding::Done(output) => self.done(spec, ended, output),
-            Finding::Refused { code, reason } => self.refused(spec, ended, code, reason),
-            Finding::Open { result, reason } => {
-                let current = self.state.step(ended.step);
-                let ours =
-                    current.is_some_and(|step| step.is_running() && step.attempt == ended.attempt);
-                ours.then(|| {
-                    AttemptEnded {
-                        step: ended.step.to_owned(),
-                        attempt: ended.attempt,
-                        result: *result,
-                        reason: reason.clone(),
-                        next_at: self.at + self.jittered(&spec.retry, ended.attempt),
-                        at: self.at,
-                    }
-                    .into()
-                })
+            // A refusal under a key is about the key; without keys it is about one call, and says nothing of another's.
+            Finding::Refused { .. } if !spec.keyed && self.doubted(ended) => {
+                let reason = "it was refused, but may have been accepted from someone else";
+                self.ended(spec, ended, AttemptResult::NotFound, reason)
             }
+            Finding::Refused { code, reason } => self.refused(spec, ended, code, reason),
+            Finding::Absent { code } => self.absent(spec, ended, code),
+            Finding::Open { result, reason } => self.ended(spec, ended, *result, reason),
             Finding::NotYet => self.looked(spec),
         };
         if let Some(event) = event {
@@ -134,6 +125,58 @@ impl<'a> Draft<'a> {
             at: self.at,
         };
         Some(event.into())
+    }
+
+    /// A sign of an earlier effect came during this attempt.
+    fn doubted(&self, ended: &Ended) -> bool {
+        let step = self.state.step(ended.step);
+        step.is_some_and(|step| step.doubted == ended.attempt)
+    }
+
+    /// What is not found is refused, unless a sign of an effect came while it was looked for.
+    fn absent(&self, spec: &StepSpec, ended: &Ended, code: &str) -> Option<SagaEvent> {
+        let reason = "the participant does not know it, and it can no longer be sent";
+        let doubted = self
+            .state
+            .step(ended.step)
+            .is_some_and(|step| step.doubted == ended.attempt);
+        if doubted {
+            return self.ended(
+                spec,
+                ended,
+                AttemptResult::NotFound,
+                "it may have been sent meanwhile",
+            );
+        }
+        self.refused(spec, ended, code, reason)
+    }
+
+    /// An end that decides nothing matters to the attempt that is open, and to a step that was closed as if this attempt had had no
+    /// effect, when it may have had one.
+    fn ended(
+        &self,
+        spec: &StepSpec,
+        ended: &Ended,
+        result: AttemptResult,
+        reason: &str,
+    ) -> Option<SagaEvent> {
+        let step = self.state.step(ended.step)?;
+        let open = step.is_running() && step.attempt == ended.attempt;
+        let doubt =
+            ended.sent && result == AttemptResult::Unknown && self.state.phase != Phase::Completed;
+        let looked_for =
+            step.is_running() && step.attempt > ended.attempt && (step.asking || !spec.keyed);
+        let late = doubt && (step.can_reopen() || looked_for);
+        let event = AttemptEnded {
+            step: ended.step.to_owned(),
+            attempt: ended.attempt,
+            result,
+            reason: reason.to_owned(),
+            next_at: self.at + self.jittered(&spec.retry, ended.attempt),
+            late,
+            at: self.at,
+        };
+        (open || late).then(|| event.into())
     }
 
     /// A look in vain is worth writing down only when it was due.

@@ -16,6 +16,11 @@ pub enum Finding {
         /// Sentence for people.
         reason: String,
     },
+    /// The participant does not know it, and nobody may send it any more.
+    Absent {
+        /// Stable word for programs.
+        code: &'static str,
+    },
     /// Nothing is decided.
     Open {
         /// How it ended.
@@ -36,6 +41,8 @@ pub struct Ended {
     pub attempt: u32,
     /// What it came to.
     pub finding: Finding,
+    /// Something may have left this process.
+    pub sent: bool,
     /// Id of the event.
     pub event_id: Uuid,
 }

@@ -11,6 +11,7 @@ pub(super) fn attempt(saga: &'static str, step: &'static str, finding: &Finding,
     let outcome = match finding {
         Finding::Done(_) => "done",
         Finding::Refused { .. } => "refused",
+        Finding::Absent { .. } => "absent",
         Finding::NotYet => "not-yet",
         Finding::Open {
             result: AttemptResult::Unknown,

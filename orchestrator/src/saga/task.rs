@@ -1,6 +1,7 @@
 //! The task of one live saga: plans, begins, waits, writes down.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aggregates::saga::{Phase, SagaStarted};
 use chrono::{DateTime, Utc};
@@ -273,7 +274,8 @@ impl Task {
             work,
             clock: Arc::clone(&self.inner.clock),
             observer: self.inner.observer.clone(),
-            permit,
+            _permit: permit,
+            sent: AtomicBool::new(false),
         };
         self.jobs.push(Box::pin(job.run()));
     }

@@ -52,6 +52,7 @@ struct Trouble {
     tries: u32,
     conflicts: u32,
     spoiled: Option<String>,
+    reread: bool,
 }
 
 impl Writer {
@@ -128,6 +129,12 @@ impl Writer {
                     plan
                 }
             };
+            if draft.events.is_empty() && ended.is_some() && !trouble.reread {
+                // It says nothing to what is known here; whether it does to what is in the log is another matter.
+                trouble.reread = true;
+                found.extend(self.read_again().await?.1);
+                continue;
+            }
             if draft.events.is_empty() {
                 return Ok(Written {
                     plan,

@@ -27,6 +27,8 @@ pub(super) struct InHand {
     pub(super) mode: Mode,
     pub(super) send_by: DateTime<Utc>,
     pub(super) stage: Stage,
+    /// Something may have left this engine.
+    pub(super) sent: bool,
 }
 
 #[derive(Debug, Clone, Default)]

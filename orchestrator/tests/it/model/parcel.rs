@@ -11,6 +11,9 @@ use orchestrator::saga::definition::{
 use orchestrator::saga::history::History;
 use orchestrator::saga::step::{Class, OnRefusal, RetryPolicy, StepSpec};
 
+/// From the start of an attempt to its deadline in the log.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
 /// After the start of the saga nothing is charged any more.
 pub(super) const WINDOW: Duration = Duration::from_secs(6);
 
@@ -36,7 +39,8 @@ pub(super) struct Parcel {
 impl Parcel {
     /// `keyed`: the carrier honours keys.
     pub(super) fn new(keyed: bool, bug: Bug) -> Self {
-        let again = Duration::from_secs(1);
+        // All times are multiples of one attempt's, so that few of them differ.
+        let again = ATTEMPT;
         let call = |name, class| {
             StepSpec::call(name, class)
                 .time_limit(Duration::from_secs(2))
@@ -53,7 +57,7 @@ impl Parcel {
         } else {
             &["hold", "handover"]
         };
-        let looks = RetryPolicy::new(Duration::from_secs(4), Duration::from_secs(4));
+        let looks = RetryPolicy::new(ATTEMPT, ATTEMPT);
         let definition = Definition {
             forward: vec![
                 call("pay", Class::Compensatable).execute_until(WINDOW, "expired"),

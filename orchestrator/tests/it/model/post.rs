@@ -14,7 +14,7 @@ pub(super) struct Post {
     pub(super) held: bool,
     pub(super) recalled: bool,
     pub(super) handed_over: bool,
-    /// Executions that were sent after their deadline: only a process frozen between its last check and the call does that.
+    /// Executions without a key that were sent after their deadline: only a process frozen between its last check and the call does that.
     pub(super) overdue: u8,
     /// Final answers by key; `false` is a refusal.
     answers: BTreeMap<String, bool>,

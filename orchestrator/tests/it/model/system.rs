@@ -19,8 +19,8 @@ use super::node::{InHand, Node, Stage};
 use super::parcel::{Bug, Parcel, WINDOW};
 use super::post::Post;
 
-/// Attempts at one step beyond this are more of the same.
-const ATTEMPTS_MAX: u32 = 3;
+/// Attempts beyond the first of each step; more are more of the same.
+const AGAIN_MAX: u32 = 2;
 
 /// How often each misfortune may happen on one way through the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) luck: Luck,
     /// An append that the fold refuses got into the log.
     pub(super) broken: bool,
+    /// Appends get in whatever they were decided on.
+    pub(super) versions_unchecked: bool,
 }
 
 /// Something that can happen.
@@ -61,7 +63,7 @@ pub(super) enum Step {
     LoseReply(usize, usize),
     /// It never arrives.
     LoseRequest(usize, usize),
-    /// A node is told that the step it waits for may have happened.
+    /// A node is told that the step it waits for may have happened, looks, and writes it down.
     Hint(usize),
     /// A node is told that the log may have moved.
     Wake(usize),
@@ -98,13 +100,19 @@ impl System {
 
     /// What a node appends: the outcome it reports, what follows, and the attempts it begins. `None`: nothing.
     fn write(&self, world: &mut World, node: usize, outcome: Option<&InHand>) -> Option<()> {
-        let (view, version) = (
-            Arc::clone(&world.nodes[node].view),
-            world.nodes[node].version,
-        );
-        let from = snapshot(view);
+        // Whatever an engine would append to a log that has moved conflicts: it reads again.
+        if world.nodes[node].version != world.version && !world.versions_unchecked {
+            reload(world, node);
+            if self.bug == Bug::ConflictDropped {
+                forget(world, node, outcome);
+            }
+            return Some(());
+        }
+        let from = snapshot(Arc::clone(&world.nodes[node].view));
         let mut draft = self.draft(&from, world.now);
-        if let Some(Ended { .. }) = outcome.map(ended).inspect(|ended| draft.outcome(ended)) {}
+        if let Some(outcome) = outcome {
+            draft.outcome(&ended(outcome));
+        }
         let plan = draft.settle();
         let mut starts = Vec::new();
         for begin in plan.begin {
@@ -119,13 +127,6 @@ impl System {
         }
         if draft.events.is_empty() {
             return outcome.map(|_| forget(world, node, outcome));
-        }
-        if version != world.version && self.bug != Bug::NoExpectedVersion {
-            reload(world, node);
-            if self.bug == Bug::ConflictDropped {
-                forget(world, node, outcome);
-            }
-            return Some(());
         }
         append(world, &draft.events);
         forget(world, node, outcome);
@@ -142,10 +143,7 @@ impl System {
             let found = world.post.find(in_hand.step, &in_hand.key, keyed);
             return match (found, in_hand.mode) {
                 (Some(finding), _) => Some(finding),
-                (None, Mode::Probe(Some(code))) => Some(Finding::Refused {
-                    code: code.to_owned(),
-                    reason: String::new(),
-                }),
+                (None, Mode::Probe(Some(code))) => Some(Finding::Absent { code }),
                 (None, Mode::ProbeThenExecute) if world.now < in_hand.send_by => {
                     world.nodes[node].calls[call].stage = Stage::Checked;
                     None
@@ -153,7 +151,8 @@ impl System {
                 _ => Some(open(AttemptResult::NotFound)),
             };
         }
-        if world.now >= in_hand.send_by + Duration::seconds(1) {
+        world.nodes[node].calls[call].sent = true;
+        if !keyed && world.now >= in_hand.send_by + Duration::seconds(1) {
             world.post.overdue += 1;
         }
         // The bank takes nothing new after its window.
@@ -211,9 +210,11 @@ impl System {
             }
             Step::LoseRequest(node, call) => {
                 world.luck.lost_requests -= 1;
+                let checked = world.nodes[node].calls[call].stage == Stage::Checked;
+                world.nodes[node].calls[call].sent = checked;
                 world.nodes[node].calls[call].stage = Stage::Heard(open(AttemptResult::Unknown));
             }
-            Step::Hint(node) => world.nodes[node].calls.push(seen(world.now)),
+            Step::Hint(node) => self.write(world, node, Some(&seen(world.now)))?,
             Step::Wake(node) => reload(world, node),
             Step::Crash(node) => {
                 world.luck.crashes -= 1;
@@ -258,6 +259,7 @@ impl Model for System {
             post: Post::default(),
             luck: self.luck,
             broken: false,
+            versions_unchecked: self.bug == Bug::NoExpectedVersion,
         };
         append(&mut world, &[started.into()]);
         reload(&mut world, 0);
@@ -268,18 +270,21 @@ impl Model for System {
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
         self.calls(world, steps);
         for (node, engine) in world.nodes.iter().enumerate() {
-            steps.push(Step::Act(node));
             if engine.version != world.version {
                 steps.push(Step::Wake(node));
+            }
+            if engine.version == world.version || self.bug == Bug::NoExpectedVersion {
+                steps.push(Step::Act(node));
             }
             if world.luck.crashes > 0 && !engine.calls.is_empty() {
                 steps.push(Step::Crash(node));
             }
-            let settled = engine
-                .view
+            let settled = world
+                .state
                 .step("handover")
                 .is_some_and(aggregates::saga::Step::is_settled);
-            if world.post.handed_over && !settled && !engine.holds("handover") {
+            let current = engine.version == world.version;
+            if current && world.post.handed_over && !settled {
                 steps.push(Step::Hint(node));
             }
         }
@@ -299,12 +304,12 @@ impl Model for System {
     }
 
     fn within_boundary(&self, world: &World) -> bool {
-        !world.broken
-            && world
-                .state
-                .steps
-                .iter()
-                .all(|step| step.attempt <= ATTEMPTS_MAX)
+        let again = world
+            .state
+            .steps
+            .iter()
+            .map(|step| step.attempt.saturating_sub(1));
+        !world.broken && again.sum::<u32>() <= AGAIN_MAX
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -373,6 +378,7 @@ fn begun(start: Start) -> InHand {
         mode: start.begin.mode,
         send_by: start.send_by,
         stage,
+        sent: false,
     }
 }
 
@@ -385,6 +391,7 @@ fn seen(now: DateTime<Utc>) -> InHand {
         mode: Mode::Probe(None),
         send_by: now,
         stage: Stage::Heard(Finding::Done(Value::Null)),
+        sent: false,
     }
 }
 
@@ -396,6 +403,7 @@ fn ended(call: &InHand) -> Ended {
         step: call.step,
         attempt: call.attempt,
         finding: finding.clone(),
+        sent: call.sent,
         event_id: Uuid::nil(),
     }
 }
