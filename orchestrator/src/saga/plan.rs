@@ -238,8 +238,8 @@ impl Planner<'_> {
         Mode::Execute
     }
 
-    fn closing_mode(&self, spec: &StepSpec, step: &Step) -> Mode {
-        match spec.closing {
+    fn closing_mode(&self, spec: &StepSpec, closing: Closing, step: &Step) -> Mode {
+        match closing {
             Closing::Execute if !self.expired(spec) => Mode::Execute,
             Closing::Void => Mode::Void,
             _ => self.probe(Some(step), NOT_DONE),

@@ -94,7 +94,7 @@ pub struct Request {
 
 /// What the people who resolve a step say about it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Resolution {
+pub struct Finding {
     /// What is true now.
     pub outcome: Verdict,
     /// What it rests on; becomes the step's output.
@@ -157,7 +157,7 @@ impl Engine {
         &self,
         id: Uuid,
         step: &str,
-        resolution: Resolution,
+        resolution: Finding,
         request: &Request,
     ) -> Result<(), VerbError> {
         if !resolution.force {

@@ -3,7 +3,7 @@
 use aggregates::saga::{CauseKind, Standing, Step, Verdict};
 
 use super::{Decision, NOT_DONE, PAST_POINT, PIVOT_PASSED, Planner, doubtful};
-use crate::saga::step::{Class, Kind, OnRefusal, StepSpec};
+use crate::saga::step::{Class, Closing, Kind, OnRefusal, StepSpec};
 
 /// Where a step of the unwind list stands.
 enum Place {
@@ -26,14 +26,14 @@ impl Planner<'_> {
         let definition = saga.definition();
         let mut closing = false;
         for spec in &definition.forward {
-            match self.close(spec, false) {
+            match self.close(spec, spec.closing, false) {
                 Ok(open) => closing |= open,
                 Err(decision) => return Some(decision),
             }
         }
         let mut branches_open = false;
         for branch in &definition.branches {
-            match self.close(&branch.step, true) {
+            match self.close(&branch.step, branch.step.closing, true) {
                 Ok(open) => branches_open |= open,
                 Err(decision) => return Some(decision),
             }
@@ -51,8 +51,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Settles a started forward step or branch; `Ok(true)`: not settled yet.
-    fn close(&mut self, spec: &StepSpec, branch: bool) -> Result<bool, Decision> {
+    /// Settles a started step before the saga goes past it; `Ok(true)`: not settled yet.
+    fn close(&mut self, spec: &StepSpec, closing: Closing, branch: bool) -> Result<bool, Decision> {
         let Some(step) = self.state.step(spec.name) else {
             return Ok(false);
         };
@@ -60,16 +60,20 @@ impl Planner<'_> {
             return Ok(false);
         }
         if !doubtful(step) && !self.live(step) {
-            let reason = "it was never sent";
             return Err(Decision::Refuse {
                 step: spec.name,
                 code: NOT_DONE,
-                reason,
+                reason: "it was never sent",
             });
         }
         match step.timer() {
             Some(timer) if self.now < timer => self.plan.wake(timer),
-            _ => self.begin(spec, Some(step), self.closing_mode(spec, step), branch),
+            _ => self.begin(
+                spec,
+                Some(step),
+                self.closing_mode(spec, closing, step),
+                branch,
+            ),
         }
         Ok(true)
     }
@@ -95,7 +99,11 @@ impl Planner<'_> {
                     None => Ok(false),
                 };
             }
-            over &= !matches!(place, Place::Held);
+            if let Place::Held = place {
+                // It may have been under way when something it needs was taken away: find out, but do not do it.
+                self.close(spec, Closing::Probe, false)?;
+                over = false;
+            }
             places.push((name, place));
         }
         Ok(over)
@@ -167,10 +175,7 @@ impl Planner<'_> {
                 ),
             });
         }
-        if self
-            .undo_steps()
-            .any(|step| !step.is_settled() && step.standing != Standing::Idle)
-        {
+        if self.undo_steps().any(is_open) {
             return None;
         }
         Some(Decision::RefuseCancel {
@@ -179,17 +184,25 @@ impl Planner<'_> {
         })
     }
 
+    /// Somebody asked, and nothing was undone or begun to be undone: asking whether it may be is no harm.
     fn can_turn_back(&self) -> bool {
-        let asked = self
-            .state
-            .unwind
-            .as_ref()
-            .is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
-        asked && !self.undo_steps().any(Step::is_done)
+        let unwind = self.state.unwind.as_ref();
+        let asked = unwind.is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
+        let begun = |spec: &StepSpec| {
+            let asks = spec.on_refusal == OnRefusal::RefuseCancel;
+            let step = self.state.step(spec.name);
+            step.is_some_and(|step| step.is_done() || (!asks && step.standing != Standing::Idle))
+        };
+        asked && !self.saga.definition().unwind.iter().any(begun)
     }
 
     fn undo_steps(&self) -> impl Iterator<Item = &Step> {
         let unwind = &self.saga.definition().unwind;
         unwind.iter().filter_map(|spec| self.state.step(spec.name))
     }
+}
+
+/// Begun, and not known to have ended.
+fn is_open(step: &Step) -> bool {
+    !step.is_settled() && step.standing != Standing::Idle
 }

@@ -14,7 +14,7 @@ const LOST: &str = "something is due, or the saga rests";
 const MONEY: &str = "at rest, either the money is kept and the parcel has left, or neither";
 const LEAVES: &str = "no money goes back while the parcel can leave";
 
-/// A model that takes longer than this has grown too large; several times what it takes on two quiet cores.
+/// A model that takes longer than this has grown too large; many times what it takes on two quiet cores.
 const LIMIT: Duration = Duration::from_secs(200);
 
 pub(super) fn properties() -> Vec<Property<System>> {
