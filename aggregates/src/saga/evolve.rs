@@ -18,6 +18,9 @@ pub struct IllegalTransition {
     pub why: String,
 }
 
+/// The code of a step that was closed without having had an effect.
+pub const NOT_DONE: &str = "not-done";
+
 /// The code of a step that a person found undone.
 pub const RESOLVED_UNDONE: &str = "resolved-undone";
 
@@ -72,6 +75,7 @@ impl State {
                     data: event.data.clone(),
                 });
                 self.hurry(event.at);
+                self.rested = false;
             }
             SagaEvent::CancelRequested(event) => {
                 self.demand(Phase::Forward)?;
@@ -142,6 +146,8 @@ impl State {
             }
             Standing::Running { .. } => step.in_doubt |= !step.asking,
             Standing::Idle | Standing::Backoff { .. } => {}
+            // It was closed on the way back for not being found, and now it may be done after all: the key was never used.
+            Standing::Refused { code, .. } if step.unwinding && code == NOT_DONE => {}
             _ => return Err(format!("{} is settled or only waits", event.step)),
         }
         step.attempt = event.attempt;

@@ -309,14 +309,14 @@ impl State {
     /// When somebody has to look at this saga; `None` only when it is at rest. Needs no definition, so that a list of due
     /// sagas can be kept by somebody who does not know them.
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
-        if self.is_finished() || self.phase == Phase::New {
+        if self.is_at_rest() || self.phase == Phase::New {
             return None;
         }
         if self.unanswered && !self.steps.iter().any(Step::is_running) {
             return Some(self.updated_at);
         }
         let timer = self.steps.iter().filter_map(Step::timer).min();
-        timer.or_else(|| (!self.rested).then_some(self.updated_at))
+        timer.or(Some(self.updated_at))
     }
 
     /// What operators see at a glance.

@@ -10,8 +10,8 @@ use chrono::{DateTime, Duration, Utc};
 use super::definition::Saga;
 use super::step::{Closing, Kind, StepSpec};
 
-/// The code of a step that was closed without having had an effect.
-pub const NOT_DONE: &str = "not-done";
+pub use aggregates::saga::NOT_DONE;
+
 /// The code of a retriable step that took too long.
 pub const GAVE_UP: &str = "gave-up";
 /// The code of a request to undo that came after the pivot.

@@ -101,7 +101,10 @@ impl Planner<'_> {
             }
             if let Place::Held = place {
                 // It may have been under way when something it needs was taken away: find out, but do not do it.
-                self.close(spec, Closing::Probe, false)?;
+                let doubt = self.state.step(spec.name).is_some_and(doubtful);
+                if doubt {
+                    self.close(spec, Closing::Probe, false)?;
+                }
                 over = false;
             }
             places.push((name, place));
@@ -129,6 +132,7 @@ impl Planner<'_> {
             Standing::Refused { .. } if step.resolved == Some(Verdict::Undone) => {
                 Ok(Place::Dropped)
             }
+            Standing::Refused { code, .. } if code == NOT_DONE => Ok(Place::Open),
             Standing::Refused { .. } if spec.on_refusal == OnRefusal::Accept => Ok(Place::Over),
             Standing::Refused { code, reason } => Err(self.undo_refused(spec, code, reason)),
             _ => Ok(Place::Open),
