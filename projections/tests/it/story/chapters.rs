@@ -31,6 +31,7 @@ impl Story {
             result: AttemptResult::Unknown,
             reason: String::from("no answer in time"),
             next_at: at + TimeDelta::seconds(5),
+            late: false,
             at,
         }));
         self.append(vec![pending, ended]);
