@@ -19,6 +19,7 @@ mod runner;
 mod status;
 mod store;
 mod table;
+mod tail;
 mod views;
 
 pub use error::{OpenError, QueryError, RebuildError, RunError, StoreError, WaitError};

@@ -15,6 +15,7 @@ use crate::projection::Projection;
 use crate::rebuild::{RebuildProgress, RebuildReport};
 use crate::store::Store;
 use crate::table::TableDef;
+use crate::tail::Tail;
 use crate::views::customer::CustomerView;
 use crate::views::message::MessageView;
 use crate::views::saga::SagaView;
@@ -116,6 +117,7 @@ pub struct Projections {
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) log: EventStore,
+    pub(crate) tail: Tail,
     pub(crate) options: Options,
     live: [Live; View::ALL.len()],
 }
@@ -149,9 +151,15 @@ impl Projections {
         log: EventStore,
         options: Options,
     ) -> Result<Self, OpenError> {
+        let store = Store::open(location).await?;
+        for view in View::ALL {
+            // A view that nobody has projected yet is empty, not missing.
+            store.live(view.table()).await.map_err(OpenError::Schema)?;
+        }
         Ok(Self {
             inner: Arc::new(Inner {
-                store: Arc::new(Store::open(location).await?),
+                store: Arc::new(store),
+                tail: Tail::new(log.clone()),
                 log,
                 options,
                 live: View::ALL.map(|_| Live::default()),

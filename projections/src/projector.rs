@@ -1,15 +1,12 @@
 //! One projector of one table: reads a page of the log, folds it and stores rows and checkpoint together.
 
-use eventstore::{Checkpoint, EventStore, ReadError, RecordedEvent};
+use eventstore::{Checkpoint, ReadError, RecordedEvent};
 
 use crate::error::RunError;
 use crate::fold::{Fold, ParkedRecord, UnreadableRow};
 use crate::projection::Projection;
 use crate::store::{Committed, Generation, PageCommit, Store};
-
-/// Events in a page. Large enough that a projector which is behind spends its time on rows and not on
-/// round trips, small enough that a page of large events stays at a few megabytes.
-pub(crate) const PAGE_EVENTS: usize = 2_000;
+use crate::tail::Tail;
 
 /// Rows kept in memory between pages: the orders that are moving now. A row is one to two kilobytes.
 const ROWS_KEPT: usize = 10_000;
@@ -55,17 +52,13 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Takes the next page of the log.
-    pub(crate) async fn page(
-        &mut self,
-        store: &Store,
-        log: &EventStore,
-    ) -> Result<Paged, RunError> {
-        let events = log.read_page(&self.checkpoint, PAGE_EVENTS).await?;
-        let Some(last) = events.last() else {
+    pub(crate) async fn page(&mut self, store: &Store, log: &Tail) -> Result<Paged, RunError> {
+        let page = log.after(&self.checkpoint).await?;
+        let Some(last) = page.events().last() else {
             return Ok(Paged::CaughtUp);
         };
         let (to, recorded_at) = (last.checkpoint(), last.recorded_at);
-        let parked = self.fold_page(store, &events).await?;
+        let parked = self.fold_page(store, page.events()).await?;
         let commit = PageCommit {
             generation: self.generation,
             from: self.checkpoint,
@@ -79,9 +72,7 @@ impl<P: Projection> Projector<P> {
             Committed::Yes => {
                 self.fold.committed(ROWS_KEPT);
                 self.checkpoint = to;
-                Ok(Paged::Applied {
-                    full: events.len() == PAGE_EVENTS,
-                })
+                Ok(Paged::Applied { full: page.more })
             }
         }
     }

@@ -258,7 +258,7 @@ async fn cut_over<P: Projection>(
     report: &mut impl FnMut(Position, Position),
 ) -> Result<Projector<P>, RunError> {
     let mut projector = Projector::<P>::resume(&inner.store, &generation).await?;
-    while let Paged::Applied { full: true } = projector.page(&inner.store, &inner.log).await? {
+    while let Paged::Applied { full: true } = projector.page(&inner.store, &inner.tail).await? {
         let position = projector.checkpoint().position;
         report(position, inner.log.head().await?.max(position));
     }
@@ -269,7 +269,7 @@ async fn cut_over<P: Projection>(
         _ => Position::ZERO,
     };
     while projector.checkpoint().position < reached {
-        match projector.page(&inner.store, &inner.log).await? {
+        match projector.page(&inner.store, &inner.tail).await? {
             Paged::Applied { .. } => {}
             Paged::CaughtUp | Paged::Fenced => {
                 return Err(StoreError::Replaced {

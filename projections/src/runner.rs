@@ -48,7 +48,7 @@ pub(crate) async fn run_until_caught_up<P: Projection>(
 ) -> Result<Position, RunError> {
     let mut projector = open::<P>(inner, view).await?;
     loop {
-        match projector.page(&inner.store, &inner.log).await? {
+        match projector.page(&inner.store, &inner.tail).await? {
             Paged::Applied { .. } => inner.live(view).set(projector.checkpoint().position),
             Paged::CaughtUp => return Ok(projector.checkpoint().position),
             Paged::Fenced => projector = open::<P>(inner, view).await?,
@@ -83,7 +83,7 @@ async fn follow<P: Projection>(inner: &Inner, view: View) -> Result<Infallible, 
     let mut tidied = Instant::now();
     loop {
         let started = Instant::now();
-        let paged = projector.page(&inner.store, &inner.log).await?;
+        let paged = projector.page(&inner.store, &inner.tail).await?;
         if paged != Paged::Fenced {
             *live.activity() = Activity::Running;
             live.set(projector.checkpoint().position);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use eventstore::Position;
 use eventstore::testing::{TestLog, each_backend};
 use projections::View;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::oracle::{draw, expected};
 use crate::story::Life;
@@ -51,6 +53,68 @@ async fn a_projector_that_is_dropped_anywhere_leaves_rows_and_checkpoint_in_step
             assert!(told < 2_000, "the projector is never cut off");
         }
         world.catch_up().await;
+        assert_eq!(world.shown().await, expected(&world.log).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_projector_stands_by_and_takes_over_when_the_first_one_ends() {
+    let world = World::open(TestLog::postgres()).await;
+    let rivals = [world.views.clone(), world.second().await];
+    let stops = [CancellationToken::new(), CancellationToken::new()];
+    let runs = [0, 1].map(|at| {
+        let (views, stop) = (rivals[at].clone(), stops[at].clone());
+        tokio::spawn(async move { views.run(View::Customer, stop).await })
+    });
+    let reach = async |number| {
+        let position = world.live(number, Life::Delivered).await;
+        let soon = Duration::from_secs(10);
+        for views in &rivals {
+            views
+                .wait_until(View::Customer, position, soon)
+                .await
+                .unwrap();
+        }
+    };
+    for number in 0..10 {
+        reach(number).await;
+    }
+    let [first, second] = runs;
+    stops[0].cancel();
+    first.await.unwrap();
+    for number in 10..15 {
+        reach(number).await;
+    }
+    stops[1].cancel();
+    second.await.unwrap();
+    assert_eq!(
+        shown(&rivals[0]).await.customers,
+        expected(&world.log).await.customers
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projectors_that_share_what_was_read_store_what_each_would_alone() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        let stop = CancellationToken::new();
+        let runs = View::ALL.map(|view| {
+            let (views, stop) = (world.views.clone(), stop.clone());
+            tokio::spawn(async move { views.run(view, stop).await })
+        });
+        let mut head = Position::ZERO;
+        for number in 0..60 {
+            head = world.live(number, Life::ALL[(number % 8) as usize]).await;
+        }
+        for view in View::ALL {
+            let soon = Duration::from_secs(10);
+            world.views.wait_until(view, head, soon).await.unwrap();
+        }
+        stop.cancel();
+        for run in runs {
+            run.await.unwrap();
+        }
         assert_eq!(world.shown().await, expected(&world.log).await);
     })
     .await;
