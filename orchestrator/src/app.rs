@@ -124,7 +124,7 @@ impl App {
         let serving = server::serve(
             listener,
             router(edge.clone()),
-            settings.edge.max_connections,
+            usize::from(settings.edge.max_connections),
             stop_http.clone(),
             settings.edge.shutdown_grace,
         );

@@ -8,12 +8,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aggregates::money::Currency;
 use clap::{Args, ValueEnum};
 use eventstore::{Location, MasterKeyFile};
 use secrecy::{ExposeSecret, SecretString};
 
 /// A secret file larger than this is not a secret but a mistake (a device, a wrong path).
 const SECRET_FILE_MAX: u64 = 64 * 1024;
+
+/// Longest time that any setting may name.
+const TIME_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -156,32 +160,32 @@ pub struct EdgeSettings {
         global = true,
         env = "BOOKMARKET_MAX_IN_FLIGHT",
         value_name = "N",
-        default_value_t = 256,
+        default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..),
         hide_short_help = true
     )]
-    pub max_in_flight: usize,
+    pub max_in_flight: u16,
     /// Open connections before further ones wait in the kernel's queue
     #[arg(
         long,
         global = true,
         env = "BOOKMARKET_MAX_CONNECTIONS",
         value_name = "N",
-        default_value_t = 4096,
+        default_value_t = 4096, value_parser = clap::value_parser!(u16).range(1..),
         hide_short_help = true
     )]
-    pub max_connections: usize,
+    pub max_connections: u16,
     /// Listeners of `GET /events/stream` at once
     #[arg(
         long,
         global = true,
         env = "BOOKMARKET_MAX_SUBSCRIBERS",
         value_name = "N",
-        default_value_t = 64,
+        default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..),
         hide_short_help = true
     )]
-    pub max_subscribers: usize,
+    pub max_subscribers: u16,
     /// Time to answer what is in flight after SIGTERM
-    #[arg(long, global = true, env = "BOOKMARKET_SHUTDOWN_GRACE", value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_SHUTDOWN_GRACE", value_name = "TIME", default_value = "20s", value_parser = time, hide_short_help = true)]
     pub shutdown_grace: Duration,
 }
 
@@ -203,19 +207,19 @@ pub struct OrderSettings {
     )]
     pub default_currency: String,
     /// How long `POST /orders` waits for the payment before it answers 202 `Pending`
-    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
     pub payment_budget: Duration,
     /// After this long no charge is attempted any more; an order that is still unpaid is rejected
-    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = time, hide_short_help = true)]
     pub payment_deadline: Duration,
     /// How long `DELETE /orders/{id}` waits for the cancellation before it answers 202 `Canceling`
-    #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
     pub cancel_budget: Duration,
     /// The built-in carrier takes a parcel over this long after it was shipped
-    #[arg(long, global = true, env = "BOOKMARKET_SIMULATED_HANDOVER_AFTER", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_SIMULATED_HANDOVER_AFTER", value_name = "TIME", default_value = "10m", value_parser = time, hide_short_help = true)]
     pub simulated_handover_after: Duration,
     /// The built-in carrier delivers a parcel this long after it was handed over
-    #[arg(long, global = true, env = "BOOKMARKET_SIMULATED_DELIVERY_AFTER", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_SIMULATED_DELIVERY_AFTER", value_name = "TIME", default_value = "1h", value_parser = time, hide_short_help = true)]
     pub simulated_delivery_after: Duration,
 }
 
@@ -259,6 +263,18 @@ pub struct LogSettings {
     /// How log lines look
     #[arg(long, global = true, env = "BOOKMARKET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Compact, hide_short_help = true)]
     pub log_format: LogFormat,
+}
+
+impl OrderSettings {
+    /// The currency of orders that name none.
+    pub fn default_currency(&self) -> Result<Currency, ConfigError> {
+        self.default_currency.parse().map_err(|error| {
+            ConfigError::Unusable(format!(
+                "--default-currency {}: {error}",
+                self.default_currency
+            ))
+        })
+    }
 }
 
 impl StoreSettings {
@@ -341,6 +357,15 @@ fn read_secret(what: &'static str, path: &Path) -> Result<SecretString, ConfigEr
         )));
     }
     Ok(SecretString::from(text.to_owned()))
+}
+
+/// A length of time; one beyond every use would overflow where it is added to a clock.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time > TIME_MAX {
+        return Err("that is longer than ten years".to_owned());
+    }
+    Ok(time)
 }
 
 fn secret(text: &str) -> Result<SecretString, Infallible> {

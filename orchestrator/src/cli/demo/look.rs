@@ -97,7 +97,14 @@ impl Picture {
     fn sentence(&self) -> String {
         let on_the_way = ["Paid", "Shipped", "HandedOver", "Delivered", "Canceled"];
         let parts =
-            on_the_way.map(|status| format!("{} {}", self.count(&[status]), status.to_lowercase()));
+            on_the_way.map(|status| format!("{} {}", self.count(&[status]), spoken(status)));
         parts.join("  ")
+    }
+}
+
+fn spoken(status: &str) -> String {
+    match status {
+        "HandedOver" => "on the way".to_owned(),
+        other => other.to_lowercase(),
     }
 }

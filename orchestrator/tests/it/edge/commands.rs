@@ -82,12 +82,29 @@ fn what_cannot_work_ends_in_one_line() {
         with(command(), &["sagas", "list", "--server", "localhost"]),
         "is no URL",
     );
+    fails(
+        with(command(), &["serve", "--default-currency", "won"]),
+        "--default-currency",
+    );
     fails(with(command(), &["bench", "append"]), "--database-url");
 }
 
 #[test]
 fn a_bad_flag_is_explained_and_exits_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
+    for bad in [
+        ["--max-in-flight", "0"],
+        ["--payment-budget", "100years"],
+        ["--listen", "here"],
+    ] {
+        let output = run(with(bookmarket(folder.path()), &bad));
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+        assert!(
+            complaint(&output).contains(bad[0]),
+            "{}",
+            complaint(&output)
+        );
+    }
     let output = run(with(bookmarket(folder.path()), &["serve", "--lisen", "x"]));
     assert_eq!(output.status.code(), Some(2));
     assert!(
