@@ -4,6 +4,7 @@
 //! ([`State::evolve`]) is all that an engine, a list for operators and a model checker need: who owns which step and until
 //! when, what is in doubt, what is parked, and when somebody has to look again ([`State::due_at`]).
 
+mod changes;
 mod event;
 mod evolve;
 mod state;

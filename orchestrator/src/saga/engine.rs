@@ -234,7 +234,8 @@ impl Engine {
             .await
             .is_ok();
         if !loaded {
-            Snapshot::load(&self.inner.store, id).await?;
+            let (found, _) = Snapshot::load(&self.inner.store, id).await?;
+            self.inner.saga(&found.state.saga, found.state.version)?;
             return Err(LoadError::Read(ReadError::Unavailable(
                 "the saga's task has ended".to_owned(),
             )));

@@ -2,6 +2,8 @@
 //! take-over and the model checker all run this code.
 
 mod forward;
+#[cfg(test)]
+mod tests;
 mod unwind;
 
 use aggregates::saga::{Cause, Phase, Standing, State, Step};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aggregates::saga::{AttemptResult, SagaEvent, SagaStarted, State};
 use chrono::{DateTime, Duration, Utc};
 use eventstore::{Position, Version};
-use orchestrator::saga::draft::{Draft, Start};
-use orchestrator::saga::finding::{Ended, Finding};
+use orchestrator::saga::draft::Draft;
+use orchestrator::saga::finding::Finding;
 use orchestrator::saga::plan::{Mode, plan};
 use orchestrator::saga::verbs::{Request, decide_cancel};
 use orchestrator::saga::view::Snapshot;
@@ -15,7 +15,7 @@ use stateright::{Model, Property};
 use uuid::Uuid;
 
 use super::checks;
-use super::node::{InHand, Node, Stage};
+use super::node::{InHand, Node, Stage, begun, ended, open, seen};
 use super::parcel::{Bug, Parcel, WINDOW};
 use super::post::Post;
 
@@ -363,55 +363,6 @@ fn reload(world: &mut World, node: usize) {
 fn forget(world: &mut World, node: usize, outcome: Option<&InHand>) {
     if let Some(outcome) = outcome {
         world.nodes[node].calls.retain(|call| call != outcome);
-    }
-}
-
-fn begun(start: Start) -> InHand {
-    let stage = match start.begin.mode {
-        Mode::Execute => Stage::Checked,
-        _ => Stage::Asking,
-    };
-    InHand {
-        step: start.begin.step,
-        attempt: start.begin.attempt,
-        key: start.key,
-        mode: start.begin.mode,
-        send_by: start.send_by,
-        stage,
-        sent: false,
-    }
-}
-
-/// A look at a step that only waits, which finds that it happened.
-fn seen(now: DateTime<Utc>) -> InHand {
-    InHand {
-        step: "handover",
-        attempt: 1,
-        key: String::new(),
-        mode: Mode::Probe(None),
-        send_by: now,
-        stage: Stage::Heard(Finding::Done(Value::Null)),
-        sent: false,
-    }
-}
-
-fn ended(call: &InHand) -> Ended {
-    let Stage::Heard(finding) = &call.stage else {
-        unreachable!("only what was heard is reported");
-    };
-    Ended {
-        step: call.step,
-        attempt: call.attempt,
-        finding: finding.clone(),
-        sent: call.sent,
-        event_id: Uuid::nil(),
-    }
-}
-
-fn open(result: AttemptResult) -> Finding {
-    Finding::Open {
-        result,
-        reason: String::new(),
     }
 }
 
