@@ -21,6 +21,7 @@ mod meter;
 pub mod observer;
 pub mod plan;
 mod registry;
+pub mod start;
 pub mod step;
 pub mod sweeper;
 mod task;
@@ -29,4 +30,5 @@ pub mod verbs;
 pub mod view;
 mod writer;
 
-pub use draft::{RECORD_FAILED, SYSTEM, key};
+pub use draft::{RECORD_FAILED, SYSTEM};
+pub use start::key;

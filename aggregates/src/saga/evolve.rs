@@ -108,6 +108,8 @@ impl State {
                     .iter_mut()
                     .filter(|step| step.unwinding)
                     .for_each(Step::renew);
+                // Whoever refused may know more than we do: look at once whether the pivot has been passed.
+                self.hurry(event.at);
                 self.answer_owed();
             }
             SagaEvent::SagaRested(_) => {

@@ -206,31 +206,37 @@ impl Fulfilment {
     }
 
     /// The same command again, or another one under its key. Where there is no answer yet, it is waited for: by whatever
-    /// node it comes, it comes through the log.
+    /// node it comes, it comes through the log. The order may be stored, so a store that cannot be read is no answer either.
     async fn existing(&self, order_id: Uuid, hash: &str) -> Result<PlaceAnswer, PlaceError> {
         let deadline = Instant::now() + self.limits.payment_budget;
         loop {
             let head = *self.store.watch().borrow();
-            match self.told(order_id).await? {
-                Told::Answered(answer) if answer.ordered.command_hash == hash => {
+            let mut unread = None;
+            match self.told(order_id).await {
+                Ok(Told::Answered(answer)) if answer.ordered.command_hash == hash => {
                     return Ok(PlaceAnswer::Answered(answer));
                 }
-                Told::Placed(ordered) if ordered.command_hash == hash => {}
-                Told::Answered(_) | Told::Placed(_) => {
+                Ok(Told::Placed(ordered)) if ordered.command_hash == hash => {}
+                Ok(Told::Answered(_) | Told::Placed(_)) => {
                     return Ok(PlaceAnswer::KeyReused { order_id });
                 }
-                Told::Nothing => {}
+                Ok(Told::Nothing) => {}
+                Err(PlaceError::StoreUnavailable { retry_after, .. }) => unread = Some(retry_after),
+                Err(error) => return Err(error),
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(PlaceAnswer::InProgress { order_id });
             }
-            self.news(order_id, head, left).await?;
+            match unread {
+                Some(pause) => tokio::time::sleep(pause.min(left)).await,
+                None => self.news(order_id, head, left).await,
+            }
         }
     }
 
     /// Until something may have happened to that order: by its own task, if it has one here, else by any event of the log.
-    async fn news(&self, order_id: Uuid, head: Position, left: Duration) -> Result<(), PlaceError> {
+    async fn news(&self, order_id: Uuid, head: Position, left: Duration) {
         if self.engine.is_live(order_id)
             && let Ok(mut running) = self.engine.follow(order_id).await
         {
@@ -238,9 +244,9 @@ impl Fulfilment {
             // Too late is an answer as well: the caller looks at the time.
             let _ = tokio::time::timeout(left, answered).await;
         } else {
-            self.store.wait_past(head, left).await?;
+            // The caller reads next, and hears then what is wrong with the store.
+            let _ = self.store.wait_past(head, left).await;
         }
-        Ok(())
     }
 
     async fn told(&self, order_id: Uuid) -> Result<Told, PlaceError> {

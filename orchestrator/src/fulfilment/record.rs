@@ -167,10 +167,10 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
             };
             desk.payment(decline)?;
             // With a cancel under way the order ends as canceled: that is what the customer asked for.
-            if desk.is_forward() {
-                desk.reject(code, reason)
-            } else {
+            if desk.is_cancel_open() {
                 Ok(())
+            } else {
+                desk.reject(code, reason)
             }
         }
         SHIP if code == NOT_DONE => Ok(()),

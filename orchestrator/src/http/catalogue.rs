@@ -55,6 +55,8 @@ catalogue! {
         "Send it again; with the same Idempotency-Key it is done at most once."
     KEY_IN_PROGRESS "idempotency-key-in-progress" CONFLICT "The first request with this key is still in work"
         "Send the same request again a little later."
+    ORDER_IN_DOUBT "order-in-doubt" CONFLICT "The store has not said whether the order is placed"
+        "Look at the order before you send it again: it may be stored and paid."
     PAST_POINT_OF_NO_RETURN "past-point-of-no-return" CONFLICT "The parcel has left; the order cannot be canceled any more"
         "Accept the parcel and send it back as a return."
     ALREADY_REJECTED "already-rejected" CONFLICT "The order was rejected; there is nothing to cancel"

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::definition::{RecordError, Saga, Transition};
 use super::finding::{Ended, Finding};
 use super::plan::{Begin, Decision, Mode, Plan, plan, span};
+use super::start::{Start, key};
 use super::step::{CLOCK_ALLOWANCE, Kind, RetryPolicy, StepSpec};
 use super::view::{SCHEMA_VERSION, Snapshot};
 
@@ -188,6 +189,19 @@ impl<'a> Draft<'a> {
         (next_at <= self.at).then(|| self.next_look(spec, step.polls + 2))
     }
 
+    /// After a step that was taken up again, hints about what came of it may have been lost meanwhile: then at once.
+    fn first_look(&self, spec: &StepSpec) -> SagaEvent {
+        if self.state.steps.iter().all(|step| step.attempt <= 1) {
+            return self.next_look(spec, 1);
+        }
+        Polled {
+            step: spec.name.to_owned(),
+            next_at: self.at,
+            at: self.at,
+        }
+        .into()
+    }
+
     fn next_look(&self, spec: &StepSpec, looks: u32) -> SagaEvent {
         let next_at = self.at + self.jittered(&spec.retry, looks);
         Polled {
@@ -252,7 +266,7 @@ impl<'a> Draft<'a> {
             }
             .into(),
             Decision::FirstLook { step } => match self.saga.definition().step(step) {
-                Some(spec) => self.next_look(spec, 1),
+                Some(spec) => self.first_look(spec),
                 None => SagaRested { at }.into(),
             },
             Decision::Park { step, code, reason } => self.parked(step, code, reason).into(),
@@ -373,26 +387,5 @@ impl<'a> Draft<'a> {
             at: self.at,
         };
         self.saga.record(&self.from.history, &transition)
-    }
-}
-
-/// An attempt whose start is in a draft.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// Id of its event.
-    pub event_id: Uuid,
-    /// What begins.
-    pub begin: Begin,
-    /// The idempotency key.
-    pub key: String,
-    /// Nothing may be sent from here on.
-    pub send_by: DateTime<Utc>,
-}
-
-/// The idempotency key of a step: the same for all attempts of a round.
-pub fn key(saga: Uuid, step: &str, round: u32) -> String {
-    match round {
-        0 => format!("{saga}:{step}"),
-        round => format!("{saga}:{step}:{round}"),
     }
 }

@@ -11,9 +11,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::definition::{Call, Definition, Probe, RecordError, Saga};
-use super::draft::{Draft, key};
+use super::draft::Draft;
 use super::engine::Engine;
 use super::plan::{PAST_POINT, span};
+use super::start::key;
 use super::step::{Class, Kind, StepSpec};
 use super::view::{LeftAlone, LoadError, Snapshot};
 use super::writer::metadata;

@@ -10,12 +10,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::definition::Saga;
-use super::draft::{Draft, Start};
+use super::draft::Draft;
 use super::engine::{Inner, StartError};
 use super::finding::Ended;
 use super::meter;
 use super::observer::Point;
 use super::plan::Plan;
+use super::start::Start;
 use super::view::{LeftAlone, LoadError, Snapshot};
 
 /// The pauses between tries while the store is away double from the first to the last.

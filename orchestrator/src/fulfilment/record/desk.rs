@@ -5,7 +5,7 @@ use aggregates::kakao::{self, Kind, Message, Notice};
 use aggregates::money::Money;
 use aggregates::order::{self, Order, Status};
 use aggregates::payment::{self, Charge, Payment};
-use aggregates::saga::{CauseKind, Phase};
+use aggregates::saga::CauseKind;
 use aggregates::{Decider, Event, ids};
 use chrono::{DateTime, Utc};
 use eventstore::{Category, Expected, StreamAppend};
@@ -72,8 +72,10 @@ impl<'a> Desk<'a> {
         appends
     }
 
-    pub(super) fn is_forward(&self) -> bool {
-        self.transition.before.phase == Phase::Forward
+    /// Whether the customer's request to cancel waits for its answer, this append's own events included.
+    pub(super) fn is_cancel_open(&self) -> bool {
+        let order = self.facts.order.as_ref();
+        order.is_some_and(|order| order.open_cancel.is_some())
     }
 
     /// Whether the parcel must not leave any more, as far as the carrier promised.

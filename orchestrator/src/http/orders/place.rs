@@ -39,7 +39,7 @@ const SOURCE: &str = "http";
         (status = 201, description = "Paid", body = OrderDocument),
         (status = 202, description = "The payment is open; the order goes on by itself", body = OrderDocument),
         (status = 402, description = "payment-declined", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "idempotency-key-in-progress", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "idempotency-key-in-progress, order-in-doubt", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-order, idempotency-key-reused", body = ProblemDocument, content_type = "application/problem+json"),
         Refusals))]
 pub async fn place(
@@ -73,10 +73,9 @@ pub async fn place(
         Ok(PlaceAnswer::InProgress { order_id }) if has_key => {
             Err(Problem::new(&catalogue::KEY_IN_PROGRESS, "").about_order(order_id))
         }
-        // Nobody else sends this command: what keeps it from an answer is a store that takes no more.
+        // Never 503: that says that nothing was stored, and a client without a key would buy twice.
         Ok(PlaceAnswer::InProgress { order_id }) => {
-            let detail = "The order is stored, but what became of its payment cannot be; it goes on by itself.";
-            Err(Problem::new(&catalogue::STORE_UNAVAILABLE, detail).about_order(order_id))
+            Err(Problem::new(&catalogue::ORDER_IN_DOUBT, "").about_order(order_id))
         }
         Err(error) => Err(failed(&error)),
     }

@@ -75,6 +75,24 @@ async fn an_unknown_charge_that_was_declined_leaves_nothing_to_undo() {
 }
 
 #[tokio::test]
+async fn a_charge_that_never_left_needs_no_answer_to_be_canceled() {
+    let shop = Shop::open().await;
+    let order = begun(&shop, "a", "down").await;
+    shop.until(order, |saga| {
+        let pay = saga.state.step("pay");
+        pay.is_some_and(|pay| pay.attempt > 1)
+    })
+    .await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    let story = shop.story(order).await;
+    assert!(story.ends_with(&["OrderCanceled".to_string()]), "{story:?}");
+    assert!(!story.contains(&"OrderRejected".to_string()), "{story:?}");
+    assert_eq!(shop.effects(order), []);
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn paid_and_not_shipped_is_refunded_without_a_hold() {
     each_backend(|log: TestLog| async move {
         let shop = Shop::on(log, Setup::default()).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use aggregates::saga::{AttemptResult, State};
 use chrono::{DateTime, Utc};
-use orchestrator::saga::draft::Start;
 use orchestrator::saga::finding::{Ended, Finding};
 use orchestrator::saga::plan::Mode;
+use orchestrator::saga::start::Start;
 use serde_json::Value;
 use uuid::Uuid;
 
