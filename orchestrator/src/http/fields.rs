@@ -104,6 +104,13 @@ impl<'a> Fields<'a> {
             Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 Some(number.to_string())
             }
+            Some(Value::Number(_)) => {
+                self.refuse(
+                    name,
+                    format!("{name} must be a string or an integer of 64 bits."),
+                );
+                None
+            }
             Some(other) => {
                 self.wrong(name, "a string or an integer", other);
                 None
@@ -285,6 +292,26 @@ mod tests {
         assert_eq!(fields.required_id("customerId").as_deref(), Some("42"));
         fields.finish();
         assert_eq!(errors, []);
+    }
+
+    #[test]
+    fn a_number_that_is_no_id_is_told_apart_from_other_types() {
+        let body: Value =
+            serde_json::from_str(r#"{"a": 1e30, "b": 0.5, "c": 99999999999999999999, "d": []}"#)
+                .expect("JSON");
+        let mut errors = Vec::new();
+        let mut fields = Fields::root(&body, &mut errors).expect("an object");
+        for name in ["a", "b", "c", "d"] {
+            assert_eq!(fields.required_id(name), None);
+        }
+        for (error, name) in errors.iter().zip(["a", "b", "c"]) {
+            let expected = format!("{name} must be a string or an integer of 64 bits.");
+            assert_eq!(error.detail, expected);
+        }
+        assert_eq!(
+            errors[3].detail,
+            "d must be a string or an integer, not an array."
+        );
     }
 
     #[test]

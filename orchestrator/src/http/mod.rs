@@ -9,6 +9,7 @@ pub mod docs;
 pub mod etag;
 pub mod extract;
 pub mod fields;
+pub mod filter;
 pub mod gauges;
 pub mod hal;
 pub mod health;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use eventstore::{Category, Position};
+use eventstore::Category;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::http::auth::{Operator, Principal, Role};
 use crate::http::catalogue;
 use crate::http::docs::Refusals;
 use crate::http::extract::{ApiPath, ApiQuery};
+use crate::http::filter;
 use crate::http::outcome::read_failed;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
@@ -47,8 +48,9 @@ pub async fn list(
     ApiQuery(query): ApiQuery<EventQuery>,
 ) -> Result<Response, Problem> {
     let category = query.category.as_deref().map(parse_category).transpose()?;
+    filter::size("limit", query.limit, MAX_LIMIT)?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = Position(query.after.max(0));
+    let after = filter::after(query.after)?;
     let page = edge
         .store
         .read_all(after, limit, category.as_ref())

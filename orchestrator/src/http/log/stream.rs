@@ -22,6 +22,7 @@ use crate::http::auth::Operator;
 use crate::http::catalogue;
 use crate::http::docs::Refusals;
 use crate::http::extract::ApiQuery;
+use crate::http::filter;
 use crate::http::outcome::read_failed;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
@@ -99,7 +100,7 @@ pub async fn follow(
 /// The checkpoint of a position; of the log's end where none is named.
 async fn checkpoint_at(store: &EventStore, position: Option<i64>) -> Result<Checkpoint, Problem> {
     let position = match position {
-        Some(position) => Position(position.max(0)),
+        Some(position) => filter::after(position)?,
         None => store.head().await.map_err(|error| read_failed(&error))?,
     };
     if position == Position::ZERO {

@@ -43,8 +43,8 @@ pub(super) fn read(body: &Value, defaults: &Defaults) -> Result<CheckedOrder, Ve
 }
 
 fn draft(mut fields: Fields<'_>, defaults: &Defaults) -> OrderDraft {
-    // The seed's order was one book without a price.
-    let short_form = !fields.has("lines") && fields.has("bookId");
+    // The seed's order was one book without a price. Half of one is told what its other half lacks.
+    let short_form = !fields.has("lines") && (fields.has("bookId") || fields.has("qty"));
     let customer_id = fields
         .required_id("customerId")
         .unwrap_or_else(|| STAND_IN_TEXT.to_owned());
@@ -205,6 +205,10 @@ mod tests {
     fn a_body_that_is_no_order_at_all_is_refused() {
         assert_eq!(refused(&json!([])), [""]);
         assert_eq!(refused(&json!({})), ["/customerId", "/lines"]);
+        assert_eq!(
+            refused(&json!({"customerId": "c", "qty": 0})),
+            ["/bookId", "/qty"]
+        );
         assert_eq!(
             refused(&json!({"customerId": "c", "lines": []})),
             ["/lines"]

@@ -1,5 +1,6 @@
 //! `GET /sagas`.
 
+use aggregates::saga::Status;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +13,7 @@ use crate::http::auth::Operator;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
 use crate::http::extract::ApiQuery;
+use crate::http::filter;
 use crate::http::hal;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
@@ -46,6 +48,9 @@ pub async fn list(
     freshness: Freshness,
     ApiQuery(query): ApiQuery<SagaQuery>,
 ) -> Result<Response, Problem> {
+    filter::one_of::<Status>("status", query.status.as_deref())?;
+    filter::text("step", query.step.as_deref())?;
+    filter::page_size(query.size)?;
     freshness.of(&edge, View::Saga).await?;
     let size = query
         .size

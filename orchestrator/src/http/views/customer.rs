@@ -5,7 +5,9 @@ use aggregates::order::Line;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use projections::customer::{CustomerRow, DeliveryFacts, OrderStatus, PaymentFacts};
+use projections::customer::{
+    CustomerRow, DeliveryFacts, DeliveryStatus, OrderStatus, PaymentFacts, PaymentStatus,
+};
 use projections::{CustomerFilter, CustomerList, Page, View};
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,6 +17,7 @@ use crate::http::auth::Principal;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
 use crate::http::extract::ApiQuery;
+use crate::http::filter;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
 
@@ -81,6 +84,13 @@ pub(super) async fn rows(
     query: &ListQuery,
     list: CustomerList,
 ) -> Result<Page<CustomerRow>, Problem> {
+    query.check()?;
+    let status = query.status.as_deref();
+    match list {
+        CustomerList::Orders => filter::one_of::<OrderStatus>("status", status),
+        CustomerList::Payments => filter::one_of::<PaymentStatus>("status", status),
+        CustomerList::Deliveries => filter::one_of::<DeliveryStatus>("status", status),
+    }?;
     freshness.of(edge, View::Customer).await?;
     let customer_id = match query.customer(principal) {
         Scope::All => None,

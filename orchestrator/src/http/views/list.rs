@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
 use crate::http::catalogue;
+use crate::http::filter;
 use crate::http::hal;
 use crate::http::outcome::store_unavailable;
 use crate::http::problem::Problem;
@@ -48,6 +49,13 @@ pub struct Collection {
 }
 
 impl ListQuery {
+    /// Refuses what no row can match and no page can be. Which statuses exist is the list's to say.
+    pub fn check(&self) -> Result<(), Problem> {
+        filter::text("customerId", self.customer_id.as_deref())?;
+        filter::text("status", self.status.as_deref())?;
+        filter::page_size(self.size)
+    }
+
     /// The customer to show: the one asked for, within what the caller may see.
     pub fn customer(&self, principal: &Principal) -> Scope {
         match (principal.only_customer(), &self.customer_id) {

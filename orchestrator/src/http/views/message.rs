@@ -70,6 +70,8 @@ async fn rows(
     freshness: &Freshness,
     query: &ListQuery,
 ) -> Result<Page<MessageRow>, Problem> {
+    // A message's status is its sender's own word, so that any may exist.
+    query.check()?;
     freshness.of(edge, View::Message).await?;
     let customer_id = match query.customer(principal) {
         Scope::All => None,

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use reqwest::Method;
 use serde_json::json;
 
-use super::server::{Answer, Backend, TestServer};
+use super::server::{Answer, Backend, TestServer, on_each_backend};
 
 async fn send(
     server: &TestServer,
@@ -107,6 +107,36 @@ async fn hostile_values_are_refused_before_they_reach_the_store() {
         assert_eq!(answer.pointers(), [format!("/{name}")]);
     }
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_nothing_can_match_is_refused_by_its_name() {
+    on_each_backend(async |server| {
+        let long = format!("/mypages?customerId={}", "x".repeat(500));
+        for (path, names) in [
+            ("/orders?customerId=%00", "customerId"),
+            ("/orders?status=%00", "status"),
+            ("/orders?status=Lost", "`Rejected`"),
+            ("/payments?status=Shipped", "`Declined`"),
+            ("/deliveries?status=Paid", "`HandedOver`"),
+            ("/kakaos?customerId=%00", "customerId"),
+            ("/kakaomsgs?status=%1b", "status"),
+            (long.as_str(), "customerId"),
+            ("/sagas?step=%00", "step"),
+            ("/sagas?status=lost", "`parked`"),
+            ("/orders?size=0", "size"),
+            ("/sagas?size=0", "size"),
+            ("/events?limit=0", "limit"),
+            ("/events?after=-1", "after"),
+            ("/events/stream?after=-1", "after"),
+            ("/events?category=%00", "category"),
+        ] {
+            let problem = server.get(path).await.is_problem("invalid-query", 400);
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.contains(names), "{path}: {detail}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
