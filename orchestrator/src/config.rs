@@ -3,7 +3,8 @@
 //! `DATABASE_URL` keeps its customary name; every other variable is `BOOKMARKET_<FLAG>`. A secret may also be
 //! given as a file through the same name with `_FILE`, which is how container platforms mount secrets.
 
-use std::convert::Infallible;
+mod value;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +13,10 @@ use aggregates::money::Currency;
 use clap::{Args, ValueEnum};
 use eventstore::{Location, MasterKeyFile};
 use secrecy::{ExposeSecret, SecretString};
+use value::{origin, secret, some_time, time};
 
 /// A secret file larger than this is not a secret but a mistake (a device, a wrong path).
 const SECRET_FILE_MAX: u64 = 64 * 1024;
-
-/// Longest time that any setting may name.
-const TIME_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +149,7 @@ pub struct EdgeSettings {
         global = true,
         env = "BOOKMARKET_CORS_ORIGIN",
         value_name = "ORIGIN",
-        value_delimiter = ',',
+        value_delimiter = ',', value_parser = origin,
         hide_short_help = true
     )]
     pub cors_origin: Vec<String>,
@@ -207,10 +206,10 @@ pub struct OrderSettings {
     )]
     pub default_currency: String,
     /// How long `POST /orders` waits for the payment before it answers 202 `Pending`
-    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = some_time, hide_short_help = true)]
     pub payment_budget: Duration,
     /// After this long no charge is attempted any more; an order that is still unpaid is rejected
-    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = time, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = some_time, hide_short_help = true)]
     pub payment_deadline: Duration,
     /// How long `DELETE /orders/{id}` waits for the cancellation before it answers 202 `Canceling`
     #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
@@ -356,18 +355,5 @@ fn read_secret(what: &'static str, path: &Path) -> Result<SecretString, ConfigEr
             path.display()
         )));
     }
-    Ok(SecretString::from(text.to_owned()))
-}
-
-/// A length of time; one beyond every use would overflow where it is added to a clock.
-fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time > TIME_MAX {
-        return Err("that is longer than ten years".to_owned());
-    }
-    Ok(time)
-}
-
-fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(SecretString::from(text.to_owned()))
 }

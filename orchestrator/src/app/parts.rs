@@ -112,7 +112,14 @@ pub(super) fn assemble(
         subscribers: Arc::new(Semaphore::new(usize::from(settings.edge.max_subscribers))),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
-        cors_origins: settings.edge.cors_origin.clone(),
+        cors_origins: settings
+            .edge
+            .cors_origin
+            .iter()
+            // Compose files and shells pass "unset" as an empty string.
+            .filter(|origin| !origin.is_empty())
+            .cloned()
+            .collect(),
     }))
 }
 

@@ -1,0 +1,86 @@
+//! Values of settings that have a form of their own, each refused at start when it cannot work.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// Longest time that any setting may name.
+const TIME_MAX: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// A length of time; one beyond every use would overflow where it is added to a clock.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time > TIME_MAX {
+        return Err("that is longer than ten years".to_owned());
+    }
+    Ok(time)
+}
+
+/// A length of time for something that cannot be done in none.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// What browsers send as `Origin`, to the letter: anything else would allow nobody without a word. Empty is unset.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    const FORM: &str = "it must be * or scheme://host[:port]";
+    if text.is_empty() || text == "*" {
+        return Ok(text.to_owned());
+    }
+    let origin = reqwest::Url::parse(text)
+        .map_err(|error| format!("{FORM}: {error}"))?
+        .origin();
+    let sent = origin.ascii_serialization();
+    if !origin.is_tuple() {
+        return Err(FORM.to_owned());
+    }
+    if sent != text {
+        return Err(format!("{FORM}; did you mean {sent}?"));
+    }
+    Ok(sent)
+}
+
+/// A secret; never an error, which would print it.
+pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(SecretString::from(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_bounded_and_where_it_must_be_not_nothing() {
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
+        assert_eq!(some_time("250ms"), Ok(Duration::from_millis(250)));
+        assert!(some_time("0s").is_err());
+        assert!(some_time("100years").is_err());
+        assert!(some_time("5").is_err());
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        for good in ["", "*", "https://shop.example", "http://localhost:3000"] {
+            assert_eq!(origin(good).as_deref(), Ok(good));
+        }
+        for bad in ["nope", "shop.example", "localhost:3000", "file:///tmp"] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+        for nearly in [
+            "https://shop.example/",
+            "https://shop.example:443",
+            "https://Shop.example",
+            "https://shop.example/path",
+        ] {
+            let advice = origin(nearly).expect_err("not as browsers send it");
+            assert!(
+                advice.ends_with("did you mean https://shop.example?"),
+                "{advice}"
+            );
+        }
+    }
+}
