@@ -1,11 +1,11 @@
 //! `erase`: destroys a customer's key, here or in the server that holds the embedded store.
 
-use eventstore::{EventStore, OpenError, Options, Vault};
+use eventstore::Vault;
 use serde_json::json;
 
 use super::args::EraseArgs;
 use super::client::Client;
-use super::output;
+use super::{output, store};
 use crate::app;
 use crate::config::Settings;
 use crate::fulfilment::erase::{Erased, erase};
@@ -17,13 +17,12 @@ const ACTOR: &str = "command line";
 /// Erases a customer and says what was done.
 pub(super) async fn run(settings: &Settings, args: &EraseArgs) -> anyhow::Result<()> {
     let location = settings.store.location()?;
-    let erased = match EventStore::open(&location, Options::default()).await {
-        Ok(store) => {
+    let erased = match store::existing(&location).await? {
+        Some(store) => {
             let vault = Vault::open(&store, &settings.store.master_key()).await?;
             erase(&store, &vault, &args.customer, &args.reason, ACTOR).await? == Erased::Now
         }
-        Err(OpenError::Locked(_)) => there(settings, args).await?,
-        Err(error) => return Err(error.into()),
+        None => there(settings, args).await?,
     };
     let document = json!({ "customerId": args.customer, "erased": erased });
     output::document(settings.client.output, &document, || {

@@ -80,12 +80,12 @@ pub(super) async fn run(
     })
 }
 
-async fn import(client: &Client, tally: &Tally, bar: &ProgressBar, number: u64, text: &str) {
-    if text.trim().is_empty() {
+async fn import(client: &Client, tally: &Tally, bar: &ProgressBar, number: u64, line: &[u8]) {
+    if line.is_empty() {
         return;
     }
     add(&tally.lines);
-    let fate = match Line::parse(text) {
+    let fate = match Line::parse(line) {
         Ok(line) => import_line::place(client, &line).await,
         Err(reason) => Fate {
             failure: Some(reason),
@@ -152,10 +152,13 @@ impl Summary {
     }
 }
 
+/// Lines with their numbers.
+type Lines = mpsc::Receiver<(u64, Vec<u8>)>;
+
 type Reader = tokio::task::JoinHandle<std::io::Result<()>>;
 
 /// Reads numbered lines on a thread of its own: files and pipes block.
-fn read(path: PathBuf) -> anyhow::Result<(mpsc::Receiver<(u64, String)>, Reader)> {
+fn read(path: PathBuf) -> anyhow::Result<(Lines, Reader)> {
     use std::io::{BufRead, BufReader, Read};
     let source: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(std::io::stdin())
@@ -172,8 +175,7 @@ fn read(path: PathBuf) -> anyhow::Result<(mpsc::Receiver<(u64, String)>, Reader)
         let mut number = 0;
         while source.read_until(b'\n', &mut bytes)? > 0 {
             number += 1;
-            // A line that is not UTF-8 becomes one that is not JSON, and is reported like any other bad line.
-            let line = String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned();
+            let line = bytes.trim_ascii().to_vec();
             if sender.blocking_send((number, line)).is_err() {
                 break;
             }

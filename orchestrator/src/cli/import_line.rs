@@ -43,7 +43,10 @@ pub(super) struct Fate {
 
 impl Line {
     /// Understands a line; the server checks the order itself.
-    pub(super) fn parse(text: &str) -> Result<Line, String> {
+    pub(super) fn parse(line: &[u8]) -> Result<Line, String> {
+        // Repairing it would store a name that nobody has.
+        let text = std::str::from_utf8(line)
+            .map_err(|error| format!("not UTF-8 after {} bytes", error.valid_up_to()))?;
         let value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let Value::Object(mut object) = value else {
             return Err("not a JSON object".to_owned());
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_outcome_and_a_key_are_taken_from_the_line() {
-        let line = Line::parse(r#"{"externalId":"a b/1","outcome":"Cancelled","customerId":"7"}"#)
+        let line = Line::parse(br#"{"externalId":"a b/1","outcome":"Cancelled","customerId":"7"}"#)
             .expect("a line");
         assert!(line.cancel);
         assert_eq!(line.key.as_deref(), Some("a%20b%2F1"));
@@ -169,8 +172,10 @@ mod tests {
     #[test]
     fn lines_that_are_no_orders_are_refused_with_a_reason() {
         for bad in ["{", "7", r#"{"outcome":"Lost"}"#, r#"{"externalId":7}"#] {
-            assert!(Line::parse(bad).is_err(), "{bad}");
+            assert!(Line::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        let latin_1 = Line::parse(b"{\"customerId\":\"Ren\xe9\"}").expect_err("not UTF-8");
+        assert_eq!(latin_1, "not UTF-8 after 18 bytes");
     }
 
     #[test]

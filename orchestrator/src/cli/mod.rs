@@ -13,6 +13,7 @@ pub mod output;
 mod replay;
 mod sagas;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { settings, command } = cli;
     let command = command.unwrap_or(Command::Serve);
     let default_log = if matches!(command, Command::Serve) {
-        "info,refinery_core=warn"
+        "info,refinery_core=warn,tokio_postgres=warn"
     } else {
         "warn"
     };

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use eventstore::{EventStore, Location, OpenError, Options};
+use eventstore::{EventStore, Location};
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{Projections, View};
 use serde_json::{Value, json};
 
 use super::args::ReplayView;
 use super::client::Client;
-use super::output;
+use super::{output, store};
 use crate::app;
 use crate::config::Settings;
 
@@ -27,20 +27,9 @@ struct Rebuilt {
 /// Rebuilds the views and prints what was done.
 pub(super) async fn run(settings: &Settings, views: ReplayView) -> anyhow::Result<()> {
     let location = settings.store.location()?;
-    EventStore::migrate(&location)
-        .await
-        .or_else(|error| match error {
-            // The server that holds the directory has migrated it.
-            OpenError::Locked(_) => Ok(eventstore::MigrationReport {
-                applied: Vec::new(),
-                version: 0,
-            }),
-            other => Err(other),
-        })?;
-    let done = match EventStore::open(&location, Options::default()).await {
-        Ok(store) => here(&location, store, views).await?,
-        Err(OpenError::Locked(_)) => there(settings, views).await?,
-        Err(error) => return Err(error.into()),
+    let done = match store::existing(&location).await? {
+        Some(store) => here(&location, store, views).await?,
+        None => there(settings, views).await?,
     };
     let rows: Vec<Value> = done
         .iter()

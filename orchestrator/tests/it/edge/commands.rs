@@ -95,6 +95,9 @@ fn a_bad_flag_is_explained_and_exits_with_2() {
     for bad in [
         ["--max-in-flight", "0"],
         ["--payment-budget", "100years"],
+        ["--payment-budget", "0s"],
+        ["--max-connections", "0"],
+        ["--cors-origin", "nope"],
         ["--listen", "here"],
     ] {
         let output = run(with(bookmarket(folder.path()), &bad));
@@ -167,9 +170,23 @@ fn a_replay_beside_a_server_is_done_by_the_server() {
 #[test]
 fn a_replay_without_a_server_opens_the_store() {
     let folder = tempfile::tempdir().expect("a folder");
+    drop(run(with(bookmarket(folder.path()), &["migrate"])));
     let output = run(with(bookmarket(folder.path()), &["replay", "customer"]));
     assert!(output.status.success(), "{}", complaint(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("customer"));
+}
+
+#[test]
+fn commands_that_need_a_store_make_none_in_a_wrong_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong = folder.path().join("wrong");
+    for arguments in [
+        &["replay", "all"][..],
+        &["erase", "--customer", "33", "--reason", "x"],
+    ] {
+        fails(with(bookmarket(&wrong), arguments), "there is no log in");
+        assert!(!wrong.exists());
+    }
 }
 
 #[test]

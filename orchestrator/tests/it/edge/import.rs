@@ -8,8 +8,12 @@ use super::child::{bookmarket, complaint, run};
 use super::server::{Backend, TestServer, on_each_backend, order, order_paid_by};
 
 async fn import(server: &TestServer, lines: &[String]) -> (Output, Value) {
+    import_bytes(server, lines.join("\n").as_bytes()).await
+}
+
+async fn import_bytes(server: &TestServer, content: &[u8]) -> (Output, Value) {
     let file = server.folder.path().join("orders.jsonl");
-    std::fs::write(&file, lines.join("\n")).expect("a file");
+    std::fs::write(&file, content).expect("a file");
     let mut command = bookmarket(server.folder.path());
     command
         .args([
@@ -93,5 +97,25 @@ async fn a_broken_line_is_named_and_does_not_stop_the_rest() {
             "{expected} is not in {complaint}"
         );
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_not_utf_8_is_refused_and_not_repaired() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let latin_1 = line(1, |order| order["contact"]["name"] = json!("Ren?")).into_bytes();
+    let latin_1 = latin_1
+        .into_iter()
+        .map(|byte| if byte == b'?' { 0xe9 } else { byte });
+    let mut content = line(0, |_| {}).into_bytes();
+    content.push(b'\n');
+    content.extend(latin_1);
+    let (output, summary) = import_bytes(&server, &content).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        (&summary["placed"], &summary["failed"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(complaint(&output).contains("line 2: not UTF-8"));
     server.stop().await;
 }
