@@ -118,18 +118,7 @@ impl Writer {
             if let Some(ended) = &ended {
                 draft.outcome(ended);
             }
-            let mut starts = Vec::new();
-            let plan = match &trouble.spoiled {
-                Some(reason) => {
-                    draft.spoil(reason);
-                    Plan::default()
-                }
-                None => {
-                    let plan = draft.settle();
-                    starts = self.begin(&mut draft, &plan, admit);
-                    plan
-                }
-            };
+            let (plan, starts) = self.settle(&mut draft, trouble.spoiled.as_deref(), admit);
             if draft.events.is_empty() && ended.is_some() && !trouble.reread {
                 // It says nothing to what is known here; whether it does to what is in the log is another matter.
                 trouble.reread = true;
@@ -156,6 +145,11 @@ impl Writer {
                 Ok(()) => {
                     self.unsure.clear();
                     found.extend(starts);
+                    if trouble.spoiled.is_some() {
+                        // What happened is kept; now the rest of the saga, without it.
+                        (ended, trouble) = (None, Trouble::default());
+                        continue;
+                    }
                     return Ok(Written {
                         plan,
                         starts: found,
@@ -167,6 +161,22 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// What follows from the outcome, and what begins; if its domain events cannot be stored, only that a person has to look at it.
+    fn settle(
+        &self,
+        draft: &mut Draft<'_>,
+        spoiled: Option<&str>,
+        admit: Admit<'_>,
+    ) -> (Plan, Vec<Start>) {
+        if let Some(reason) = spoiled {
+            draft.spoil(reason);
+            return (Plan::default(), Vec::new());
+        }
+        let plan = draft.settle();
+        let starts = self.begin(draft, &plan, admit);
+        (plan, starts)
     }
 
     /// Reads the log again.

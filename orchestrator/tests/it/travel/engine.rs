@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aggregates::saga::{Phase, Status, Verdict};
 use eventstore::{EventStore, Location, Options as StoreOptions, Position};
+use orchestrator::saga::RECORD_FAILED;
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::engine::{Engine, Options};
 use orchestrator::saga::index::LogIndex;
@@ -170,4 +171,26 @@ async fn a_saga_that_this_build_does_not_know_is_left_alone() {
     ));
     let nobody = stranger.cancel(Uuid::now_v7(), &request()).await;
     assert_eq!(nobody, Err(VerbError::LeftAlone(LeftAlone::NotFound)));
+}
+
+#[tokio::test]
+async fn an_effect_whose_events_cannot_be_made_is_kept_and_left_to_a_person() {
+    let desk = Desk::open().await;
+    let trip = Trip::new(Arc::clone(&desk.agency)).unrecordable("hotel");
+    let engine = Engine::new(desk.store.clone(), vec![Arc::new(trip)], Options::default());
+    let id = Uuid::now_v7();
+    let started = engine
+        .unwrap()
+        .start("trip", id, Value::Null, Vec::new())
+        .await;
+    let mut running = started.unwrap();
+    let rest = running
+        .wait_for(|now| now.state.is_at_rest())
+        .await
+        .unwrap();
+    let hotel = rest.state.step("hotel").unwrap();
+    assert!(hotel.is_done());
+    assert_eq!(hotel.parked.as_ref().unwrap().code, RECORD_FAILED);
+    assert_eq!(rest.state.status(), Status::Parked);
+    assert_eq!(desk.agency.dossier(id).count("seat"), 0);
 }

@@ -24,6 +24,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) struct Trip {
     definition: Definition,
     agency: Arc<Agency>,
+    /// Nothing can be noted about this step.
+    unrecordable: Option<&'static str>,
 }
 
 impl Trip {
@@ -31,7 +33,13 @@ impl Trip {
         Self {
             definition: definition(),
             agency,
+            unrecordable: None,
         }
+    }
+
+    pub(crate) fn unrecordable(mut self, step: &'static str) -> Self {
+        self.unrecordable = Some(step);
+        self
     }
 }
 
@@ -134,6 +142,11 @@ impl Saga for Trip {
         history: &History,
         transition: &Transition<'_>,
     ) -> Result<Vec<StreamAppend>, RecordError> {
+        let about = |event: &SagaEvent| matches!(event, SagaEvent::StepDone(done) if Some(done.step.as_str()) == self.unrecordable);
+        if transition.events.iter().any(about) {
+            let reason = "the file is torn".to_owned();
+            return Err(RecordError { reason });
+        }
         let notes = transition.events.iter().filter_map(note);
         let known = |note: &String| {
             history
