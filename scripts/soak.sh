@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The full figures: every chaos check at its full size, and the benches. Takes long, wants a quiet machine.
 #
-#   scripts/soak.sh [chaos] [bench]       both when none is named
+#   scripts/soak.sh [chaos] [bench]         both when none is named
+#   scripts/soak.sh import FILE.jsonl ...   imports real orders twice, into each store, and checks every count
 #
 # The chaos checks are the tests of scripts/test.sh under SOAK=1, which makes them about ten times as large.
 # Prints one line per figure: `figure: ...` from the checks, one line of JSON from each bench. All else goes to a file.
@@ -45,15 +46,80 @@ bench() {
     measure replay
 }
 
+# Starts a server on the data directory $1 and waits for its address; sets `server` and `address`.
+start_server() {
+    "$binary" serve --data-dir "$1" --listen 127.0.0.1:0 >"$1.log" 2>&1 &
+    server=$!
+    until address=$(grep -o 'http://127[0-9.:]*' "$1.log" | head -n 1) && [ -n "$address" ]; do
+        kill -0 "$server" 2>/dev/null || { cat "$1.log" >&2; return 1; }
+        sleep 0.1
+    done
+}
+
+field() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" <<<"$2"; }
+
+# A file once and once more: what it must come to is counted in the file itself.
+import_file() {
+    local store=$1 file=$2 lines canceled first again
+    lines=$(grep -c . "$file")
+    canceled=$(grep -Ec '"outcome": *"Cancell?ed"' "$file" || true)
+    first=$("$binary" orders import "$file" --server "$address" --output json 2>>"$log")
+    again=$("$binary" orders import "$file" --server "$address" --output json 2>>"$log")
+    printf 'figure: import store=%s file=%s first=%s again=%s\n' "$store" "${file##*/}" "$first" "$again"
+    [ "$(field placed "$first")" = "$lines" ] && [ "$(field canceled "$first")" = "$canceled" ] &&
+        [ "$(field placed "$again")" = 0 ] && [ "$(field repeated "$again")" = "$lines" ]
+}
+
+# Every refund in the provider's ledger gives back all of its order's charge, and there are as many as cancellations.
+check_refunds() {
+    awk -v wanted="$2" '
+        function text(name) { match($0, "\"" name "\":\"[^\"]*"); return substr($0, RSTART + length(name) + 4, RLENGTH - length(name) - 4) }
+        function number(name) { match($0, "\"" name "\":[0-9]+"); return substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) }
+        /"result":"done"/ && /"op":"charge"/ { charged[text("orderId")] += number("amount") }
+        /"result":"done"/ && /"op":"refund"/ { refunded[text("orderId")] += number("amount"); refunds++ }
+        END {
+            for (order in refunded) if (refunded[order] != charged[order]) wrong++
+            printf "figure: refunds=%d wanted=%d not-in-full=%d\n", refunds, wanted, wrong
+            exit !(refunds == wanted && wrong == 0)
+        }' "$1"
+}
+
+import_into() {
+    local store=$1 file canceled=0
+    shift
+    start_server "$scratch/$store"
+    for file in "$@"; do
+        import_file "$store" "$file"
+        canceled=$((canceled + $(grep -Ec '"outcome": *"Cancell?ed"' "$file" || true)))
+    done
+    kill -TERM "$server" && wait "$server"
+    check_refunds "$scratch/$store/simulator.jsonl" "$canceled"
+}
+
+import() {
+    cargo build --release --locked --bin bookmarket 2>>"$log"
+    local binary=${CARGO_TARGET_DIR:-target}/release/bookmarket
+    unset DATABASE_URL
+    import_into sqlite "$@"
+    DATABASE_URL=$(start_postgres)
+    export DATABASE_URL
+    import_into postgres "$@"
+}
+
 mkdir -p target
 : >"$log"
 printf 'all output: %s\n' "$log" >&2
 [ $# -gt 0 ] || set -- chaos bench
+if [ "$1" = import ]; then
+    shift
+    import "$@"
+    exit
+fi
 for part in "$@"; do
     case $part in
     chaos | bench) "$part" ;;
     *)
-        sed -n '4s/^# *//p' "$0" >&2
+        sed -n '4,5s/^# *//p' "$0" >&2
         exit 2
         ;;
     esac
