@@ -36,6 +36,7 @@ pub struct Health {
 #[derive(Debug)]
 struct Pulse {
     name: String,
+    max_silence: Duration,
     last_run_ms: AtomicU64,
 }
 
@@ -69,8 +70,19 @@ impl Health {
     /// Watches a loop from outside: the executor runs a healthy one whenever its timers fire, so one that is not
     /// run any more waits for something that never comes or blocks its thread. The loop itself needs to know nothing.
     pub fn watch<F: Future>(self: &Arc<Self>, name: impl Into<String>, work: F) -> Watched<F> {
+        self.watch_closely(name, MAX_SILENCE, work)
+    }
+
+    /// Watches a loop that is stuck after a silence of its own measure.
+    pub fn watch_closely<F: Future>(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        max_silence: Duration,
+        work: F,
+    ) -> Watched<F> {
         let pulse = Arc::new(Pulse {
             name: name.into(),
+            max_silence,
             last_run_ms: AtomicU64::new(self.now_ms()),
         });
         self.loops
@@ -84,14 +96,14 @@ impl Health {
         }
     }
 
-    /// Names of the loops that were not run for longer than `silence`.
+    /// Names of the loops that were not run for longer than they may.
     #[must_use]
-    pub fn stuck(&self, silence: Duration) -> Vec<String> {
+    pub fn stuck(&self) -> Vec<String> {
         let now = self.now_ms();
-        let limit = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = |pulse: &&Arc<Pulse>| {
-            now.saturating_sub(pulse.last_run_ms.load(Ordering::Relaxed)) > limit
+            let silence = now.saturating_sub(pulse.last_run_ms.load(Ordering::Relaxed));
+            Duration::from_millis(silence) > pulse.max_silence
         };
         loops
             .iter()
@@ -155,30 +167,32 @@ mod tests {
     #[tokio::test]
     async fn a_loop_with_a_timer_is_not_stuck_and_one_without_is() {
         let health = Health::new();
-        let alive = tokio::spawn(health.watch("alive", async {
+        let limit = Duration::from_millis(100);
+        let alive = tokio::spawn(health.watch_closely("alive", limit, async {
             loop {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }));
-        let stuck = tokio::spawn(health.watch("stuck", std::future::pending::<()>()));
-        let limit = Duration::from_millis(20);
+        let pending = std::future::pending::<()>();
+        let stuck = tokio::spawn(health.watch_closely("stuck", limit, pending));
         let started = Instant::now();
         while started.elapsed() < limit * 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(health.stuck(limit), ["stuck"]);
+        assert_eq!(health.stuck(), ["stuck"]);
         stuck.abort();
         assert!(stuck.await.is_err_and(|error| error.is_cancelled()));
-        assert!(health.stuck(limit).is_empty());
+        assert!(health.stuck().is_empty());
         alive.abort();
     }
 
     #[tokio::test]
     async fn a_loop_that_only_waits_for_others_shows_that_its_thread_is_free() {
         let health = Health::new();
-        let idle = tokio::spawn(health.watch("idle", ticking(std::future::pending::<()>())));
-        tokio::time::sleep(TICK + Duration::from_millis(500)).await;
-        assert!(health.stuck(TICK).is_empty());
+        let pending = ticking(std::future::pending::<()>());
+        let idle = tokio::spawn(health.watch_closely("idle", TICK * 3 / 2, pending));
+        tokio::time::sleep(TICK * 2).await;
+        assert!(health.stuck().is_empty());
         idle.abort();
     }
 }

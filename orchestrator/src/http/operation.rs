@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::health::{MAX_SILENCE, Phase};
+use super::health::Phase;
 use super::state::Edge;
 
 /// How long the store may take to answer before the process counts as not ready. Probes usually wait a second or
@@ -39,7 +39,7 @@ impl HealthReport {
     responses((status = 200, description = "Alive", body = HealthReport),
         (status = 503, description = "A loop is stuck", body = HealthReport)))]
 pub async fn livez(State(edge): State<Edge>) -> Response {
-    let stuck = edge.health.stuck(MAX_SILENCE);
+    let stuck = edge.health.stuck();
     if stuck.is_empty() {
         return HealthReport {
             status: "ok",

@@ -1,6 +1,7 @@
 //! Health, metrics and the API's own description.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
 
@@ -28,6 +29,25 @@ async fn a_server_is_alive_ready_and_measured() {
         );
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_loop_turns_liveness_red_and_is_named() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let limit = Duration::from_millis(1);
+    let never_run =
+        server
+            .edge()
+            .health
+            .watch_closely("a stuck loop", limit, std::future::pending::<()>());
+    let red = server
+        .eventually("/livez", |health| health["status"] == "stuck")
+        .await;
+    assert_eq!(red["stuck"], serde_json::json!(["a stuck loop"]));
+    assert_eq!(server.get("/livez").await.status, 503);
+    drop(never_run);
+    assert_eq!(server.get("/livez").await.status, 200);
+    server.stop().await;
 }
 
 /// Every address of the API.

@@ -8,6 +8,7 @@ use eventstore::testing::TestDatabase;
 use orchestrator::app::{App, Ended};
 use orchestrator::cli::args::Cli;
 use orchestrator::config::Settings;
+use orchestrator::http::state::Edge;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -91,6 +92,11 @@ impl TestServer {
 
     pub(super) fn url(&self) -> String {
         self.app.url()
+    }
+
+    /// What its handlers share.
+    pub(super) fn edge(&self) -> &Edge {
+        self.app.edge()
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
