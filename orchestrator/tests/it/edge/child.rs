@@ -23,6 +23,24 @@ pub(super) fn bookmarket(data_dir: &Path) -> Command {
     command
 }
 
+/// The same command where no file can grow beyond so many blocks of the shell's `ulimit`: to whoever writes, a disk
+/// without room, and one that needs no rights to set up.
+pub(super) fn without_room(command: &Command, blocks: u32) -> Command {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &script])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 /// Runs it to its end.
 pub(super) fn run(mut command: Command) -> Output {
     command

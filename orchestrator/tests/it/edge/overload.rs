@@ -5,6 +5,7 @@ use std::time::Duration;
 use eventstore::Options;
 use tokio::time::Instant;
 
+use super::child::{bookmarket, complaint, run, without_room};
 use super::server::{Answer, Backend, PATIENCE, TestServer, order, order_paid_by};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,4 +117,21 @@ async fn a_full_store_refuses_orders_and_loses_none_that_it_acknowledged() {
     }
     assert_eq!(server.post("/orders", &order("33")).await.status, 201);
     server.stop().await;
+}
+
+#[test]
+fn a_server_that_finds_no_room_at_start_says_so_in_one_line() {
+    for blocks in [1, 64] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut serve = bookmarket(folder.path());
+        serve.args(["serve", "--listen", "127.0.0.1:0"]);
+        let output = run(without_room(&serve, blocks));
+        let complaint = complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+        assert!(
+            complaint.starts_with("error: cannot open the log: "),
+            "{complaint}"
+        );
+    }
 }
