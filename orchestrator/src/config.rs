@@ -204,7 +204,7 @@ pub struct OrderSettings {
         default_value = "KRW",
         hide_short_help = true
     )]
-    pub default_currency: String,
+    pub default_currency: Currency,
     /// How long `POST /orders` waits for the payment before it answers 202 `Pending`
     #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = some_time, hide_short_help = true)]
     pub payment_budget: Duration,
@@ -262,18 +262,6 @@ pub struct LogSettings {
     /// How log lines look
     #[arg(long, global = true, env = "BOOKMARKET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Compact, hide_short_help = true)]
     pub log_format: LogFormat,
-}
-
-impl OrderSettings {
-    /// The currency of orders that name none.
-    pub fn default_currency(&self) -> Result<Currency, ConfigError> {
-        self.default_currency.parse().map_err(|error| {
-            ConfigError::Unusable(format!(
-                "--default-currency {}: {error}",
-                self.default_currency
-            ))
-        })
-    }
 }
 
 impl StoreSettings {

@@ -105,7 +105,7 @@ pub(super) fn assemble(
         rebuilds: Rebuilds::default(),
         defaults: Defaults {
             unit_price: settings.orders.default_unit_price,
-            currency: settings.orders.default_currency()?.to_string(),
+            currency: settings.orders.default_currency.to_string(),
         },
         cancel_budget: settings.orders.cancel_budget,
         places: Arc::new(Semaphore::new(usize::from(settings.edge.max_in_flight))),
