@@ -25,7 +25,7 @@ pub enum OpenError {
     #[error("cannot migrate the views")]
     Migrate(#[source] Box<refinery::Error>),
     /// The tables are missing or of a newer build.
-    #[error("the views' tables are not of this build: run the migrations first")]
+    #[error("the views' tables cannot be read; if they are missing, run the migrations first")]
     Schema(#[source] StoreError),
 }
 
