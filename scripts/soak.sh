@@ -14,7 +14,9 @@ readonly LENGTH=10s
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bookmarket-soak.XXXXXX")
 log=$PWD/target/soak.log
+server= # of the import under way, if any
 cleanup() {
+    if [ -n "$server" ]; then kill -KILL "$server" 2>/dev/null || true; fi
     scripts/postgres.sh stop "$scratch/postgres" immediate >/dev/null 2>&1 || true
     rm -rf "$scratch"
 }
@@ -93,6 +95,7 @@ import_into() {
         canceled=$((canceled + $(grep -Ec '"outcome": *"Cancell?ed"' "$file" || true)))
     done
     kill -TERM "$server" && wait "$server"
+    server=
     check_refunds "$scratch/$store/simulator.jsonl" "$canceled"
 }
 
