@@ -91,6 +91,12 @@ pub enum OpenError {
         /// Generation of this build.
         this: i32,
     },
+    /// An import was begun and has not ended well, so that this is not a whole log.
+    #[error(
+        "the log holds only the beginning of an import: import the same file again, which goes on where it stopped, or begin \
+         anew in an empty store"
+    )]
+    HalfImport,
     /// A setting of the server would lose acknowledged events in a crash.
     #[error(
         "the server runs with {setting} = {value}, which can lose acknowledged events: turn it on"

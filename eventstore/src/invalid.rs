@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::value::RawValue;
+
 use crate::event::{Expected, NewEvent, StreamAppend};
 
 /// Largest `data` of one event. Larger things belong in a file store, with a reference in the event.
@@ -23,6 +25,8 @@ pub const JSON_MAX_DEPTH: usize = 127;
 pub const JSON_MAX_EXPONENT: u32 = 400;
 /// Most digits of a JSON number, again because Postgres has a limit and no number that means anything comes near it.
 pub const JSON_MAX_DIGITS: usize = 400;
+/// Most characters of a number that a database has written out: its digits, as many zeros as its exponent says, and a point.
+const WRITTEN_OUT_MAX_DIGITS: usize = JSON_MAX_DIGITS + JSON_MAX_EXPONENT as usize + 2;
 /// Cost of an event beside its payload, when sizes are summed up.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
@@ -153,14 +157,23 @@ fn check_distinct(streams: &[StreamAppend], count: usize) -> Result<(), InvalidE
     Ok(())
 }
 
-fn check_event(event: &NewEvent) -> Result<usize, InvalidEvent> {
-    let name = event.event_type.as_bytes();
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    if name.is_empty() || name.len() > TYPE_MAX_BYTES || !name.iter().all(plain) {
-        return Err(InvalidEvent::Type(
-            event.event_type.chars().take(TYPE_MAX_BYTES).collect(),
-        ));
+/// Checks what an event that another log has held says. A database may have spelled its JSON at greater length than it was
+/// appended in: with spaces, and with numbers written out. So its size is not looked at.
+pub(crate) fn check_recorded(
+    event_type: &str,
+    data: &RawValue,
+    metadata: &RawValue,
+) -> Result<(), InvalidEvent> {
+    check_type(event_type)?;
+    for json in [data, metadata] {
+        check_json(json.get().as_bytes(), WRITTEN_OUT_MAX_DIGITS)
+            .map_err(|flaw| flaw.of(event_type.to_owned()))?;
     }
+    Ok(())
+}
+
+fn check_event(event: &NewEvent) -> Result<usize, InvalidEvent> {
+    check_type(&event.event_type)?;
     let event_type = || event.event_type.to_string();
     let (data, metadata) = (event.data.get(), event.metadata.get());
     if data.len() > DATA_MAX_BYTES {
@@ -176,9 +189,20 @@ fn check_event(event: &NewEvent) -> Result<usize, InvalidEvent> {
         });
     }
     for json in [data, metadata] {
-        check_json(json.as_bytes()).map_err(|flaw| flaw.of(event_type()))?;
+        check_json(json.as_bytes(), JSON_MAX_DIGITS).map_err(|flaw| flaw.of(event_type()))?;
     }
     Ok(data.len() + metadata.len() + EVENT_OVERHEAD_BYTES)
+}
+
+fn check_type(event_type: &str) -> Result<(), InvalidEvent> {
+    let name = event_type.as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if name.is_empty() || name.len() > TYPE_MAX_BYTES || !name.iter().all(plain) {
+        return Err(InvalidEvent::Type(
+            event_type.chars().take(TYPE_MAX_BYTES).collect(),
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +225,7 @@ impl Flaw {
 }
 
 /// Looks through text that is known to be JSON for what JSON allows and a database does not.
-fn check_json(json: &[u8]) -> Result<(), Flaw> {
+fn check_json(json: &[u8], max_digits: usize) -> Result<(), Flaw> {
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(&byte) = json.get(at) {
@@ -214,7 +238,7 @@ fn check_json(json: &[u8]) -> Result<(), Flaw> {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'0'..=b'9' => at = check_digits(json, at)?,
+            b'0'..=b'9' => at = check_digits(json, at, max_digits)?,
             b'e' | b'E' => check_exponent(&json[at + 1..])?,
             _ => {}
         }
@@ -224,12 +248,12 @@ fn check_json(json: &[u8]) -> Result<(), Flaw> {
 }
 
 /// Checks the digits that start at `at`, a fraction included, and gives the place of the last one.
-fn check_digits(json: &[u8], at: usize) -> Result<usize, Flaw> {
+fn check_digits(json: &[u8], at: usize, max_digits: usize) -> Result<usize, Flaw> {
     let digits = json[at..]
         .iter()
         .take_while(|b| matches!(b, b'0'..=b'9' | b'.'))
         .count();
-    if digits > JSON_MAX_DIGITS {
+    if digits > max_digits {
         return Err(Flaw::Number);
     }
     Ok(at + digits - 1)
@@ -293,7 +317,7 @@ mod tests {
     #[track_caller]
     fn flaw(json: &str) -> Option<Flaw> {
         serde_json::value::RawValue::from_string(json.to_owned()).expect("JSON");
-        check_json(json.as_bytes()).err()
+        check_json(json.as_bytes(), JSON_MAX_DIGITS).err()
     }
 
     #[test]

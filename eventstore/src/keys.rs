@@ -54,6 +54,23 @@ impl SubjectKeys {
         }
     }
 
+    /// The keys of the subjects whose names come after `after`, in the order of their bytes, at most `limit`. What the vault keeps
+    /// beside the keys of subjects is among them.
+    pub(crate) async fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, SubjectKey)>, ReadError> {
+        // From `after` on and without it: there is no first name that could be asked for.
+        let (from, one_more) = (after.unwrap_or_default(), limit as i64 + 1);
+        let mut keys = match &self.store.backend {
+            Backend::Postgres(backend) => backend.keys_from(from, one_more).await?,
+            Backend::Sqlite(backend) => backend.keys_from(from, one_more).await?,
+        };
+        keys.retain(|(subject, _)| Some(subject.as_str()) != after);
+        Ok(keys)
+    }
+
     /// Deletes a key for good. `false`: there was none.
     pub async fn delete(&self, subject: &str) -> Result<bool, ReadError> {
         match &self.store.backend {

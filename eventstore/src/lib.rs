@@ -61,11 +61,18 @@
 //! # }
 //! ```
 //!
+//! # Moving a log
+//!
+//! [`archive`] writes a whole log into a file and fills an empty log from one, on the same or on the other backend, with the same
+//! positions, versions and ids.
+//!
 //! # Personal data
 //!
 //! The log cannot forget, so what must be forgotten does not go into it in clear: a [`Vault`] seals texts under a key per data
 //! subject, and erasing a subject is deleting that key.
 
+mod about;
+pub mod archive;
 mod batch;
 mod checkpoint;
 mod error;
@@ -89,6 +96,7 @@ mod stream;
 pub mod testing;
 mod vault;
 
+pub use about::{About, Schema};
 pub use error::{AppendError, OpenError, ReadError};
 pub use event::{Appended, Expected, LogPage, NewEvent, RecordedEvent, StreamAppend};
 pub use invalid::{
@@ -99,8 +107,9 @@ pub use keys::{SUBJECT_MAX_BYTES, SubjectKey, SubjectKeys};
 pub use lease::Lease;
 pub use options::{Access, Location, MigrationReport, Options};
 pub use position::{Checkpoint, InvalidCheckpoint, Position, Version};
+pub use postgres::postgres_config;
 pub use scan::Scan;
-pub use stats::StoreStats;
+pub use stats::{StoreStats, WriterState};
 pub use store::{EventStore, PAGE_MAX, RELATED_MAX};
 pub use stream::{CATEGORY_MAX_BYTES, Category, InvalidName, StreamId};
 pub use vault::{MasterKeyFile, Vault, VaultError};

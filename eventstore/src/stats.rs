@@ -1,6 +1,8 @@
-//! Counters for metrics and for people who look after a store.
+//! Counters for metrics and for people who look after a store, and whether its writer still works.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What a store has done since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +27,20 @@ pub struct StoreStats {
     pub busy: bool,
 }
 
+/// How the one part does through which everything is written: the appender on Postgres, the writer thread on SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriterState {
+    /// The log was opened for reading only.
+    None,
+    /// It waits for appends.
+    Idle,
+    /// A round of appends has been under way for this long. Every round has time limits of its own, far below a minute; a file
+    /// system that hangs has none.
+    Busy(Duration),
+    /// It is gone and nothing will be stored any more; only opening the log again helps.
+    Ended,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) events: AtomicU64,
@@ -36,6 +52,7 @@ pub(crate) struct Counters {
     pub(crate) full: AtomicU64,
     pub(crate) reachable: AtomicBool,
     pub(crate) busy: AtomicBool,
+    round: Mutex<Option<Instant>>,
 }
 
 impl Counters {
@@ -49,6 +66,19 @@ impl Counters {
 
     pub(crate) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Notes that the writer has begun a round, or that it has ended one.
+    pub(crate) fn set_round(&self, began: Option<Instant>) {
+        *self.round.lock().unwrap_or_else(PoisonError::into_inner) = began;
+    }
+
+    /// How a writer does that still has its queue.
+    pub(crate) fn writer_state(&self) -> WriterState {
+        let began = *self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        began.map_or(WriterState::Idle, |began| {
+            WriterState::Busy(began.elapsed())
+        })
     }
 
     pub(crate) fn snapshot(&self) -> StoreStats {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -20,13 +21,15 @@ use crate::postgres::{self, Postgres};
 use crate::request::Pending;
 use crate::scan::Scan;
 use crate::sqlite::{self, Job, Sqlite};
-use crate::stats::{Counters, StoreStats};
+use crate::stats::{Counters, StoreStats, WriterState};
 use crate::stream::{Category, StreamId};
 
 /// Most events that [`EventStore::read_related`] gives: what belongs to one thing must fit into memory to be folded.
 pub const RELATED_MAX: usize = 10_000;
 /// Most events in one page, and most positions that one page examines.
 pub const PAGE_MAX: usize = 10_000;
+/// Positions looked at in one question for a moment: some hundredths of a second.
+const MOMENT_STRETCH: i64 = 100_000;
 
 /// A log: append, read, follow. Cheap to clone; the connections close when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -188,11 +191,38 @@ impl EventStore {
         Ok(head)
     }
 
+    /// The last position that was recorded at or before a moment; zero if there is none. Clocks may step back, so it is looked for
+    /// from the head on: the further back the moment, the longer it takes, up to a fraction of reading the log.
+    pub async fn last_recorded_by(&self, moment: DateTime<Utc>) -> Result<Position, ReadError> {
+        let mut to = self.head().await?;
+        while to > Position::ZERO {
+            let after = Position((to.0 - MOMENT_STRETCH).max(0));
+            let found = match &self.inner.backend {
+                Backend::Postgres(backend) => backend.last_recorded_by(moment, after, to).await?,
+                Backend::Sqlite(backend) => backend.last_recorded_by(moment, after, to).await?,
+            };
+            if let Some(position) = found {
+                return Ok(position);
+            }
+            to = after;
+        }
+        Ok(Position::ZERO)
+    }
+
     /// A label of this log, renewed when its contents are replaced on purpose.
     pub async fn epoch(&self) -> Result<Uuid, ReadError> {
         match &self.inner.backend {
             Backend::Postgres(backend) => backend.epoch().await,
             Backend::Sqlite(backend) => backend.epoch().await,
+        }
+    }
+
+    /// Gives the log a new label and tells it: for a copy that is to be told apart from what it was made of. Nothing else changes:
+    /// readers go by the events at their checkpoints.
+    pub async fn renew_epoch(&self) -> Result<Uuid, ReadError> {
+        match &self.inner.backend {
+            Backend::Postgres(backend) => backend.renew_epoch().await,
+            Backend::Sqlite(backend) => backend.renew_epoch().await,
         }
     }
 
@@ -223,8 +253,14 @@ impl EventStore {
 
     /// Reads everything after a checkpoint up to a position, on a thread of its own, for replays.
     pub fn scan(&self, after: Checkpoint, to: Position) -> Scan {
+        self.scan_ahead(after, to, 1)
+    }
+
+    /// The same with so many connections that read stretches of the log in turn, where one is not enough for those who work on
+    /// what is read. An embedded log is read by one.
+    pub fn scan_ahead(&self, after: Checkpoint, to: Position, connections: usize) -> Scan {
         match &self.inner.backend {
-            Backend::Postgres(backend) => backend.scan(after, to),
+            Backend::Postgres(backend) => backend.scan(after, to, connections),
             Backend::Sqlite(backend) => backend.scan(after, to),
         }
     }
@@ -250,6 +286,23 @@ impl EventStore {
         }
     }
 
+    /// Remembers how far the holder of a lease has come in carrying the log somewhere else, under the lease's name. `false`: the
+    /// lease has passed to somebody else, and nothing was written.
+    pub async fn set_bookmark(&self, lease: &Lease, at: Checkpoint) -> Result<bool, ReadError> {
+        match &self.inner.backend {
+            Backend::Postgres(backend) => backend.set_bookmark(lease, at).await,
+            Backend::Sqlite(backend) => backend.set_bookmark(lease, at).await,
+        }
+    }
+
+    /// What the holders of a lease remembered last.
+    pub async fn bookmark(&self, name: &str) -> Result<Option<Checkpoint>, ReadError> {
+        match &self.inner.backend {
+            Backend::Postgres(backend) => backend.bookmark(name).await,
+            Backend::Sqlite(backend) => backend.bookmark(name).await,
+        }
+    }
+
     /// The keys per data subject.
     pub fn subject_keys(&self) -> SubjectKeys {
         SubjectKeys {
@@ -267,6 +320,19 @@ impl EventStore {
         match &self.inner.backend {
             Backend::Postgres(_) => "postgres",
             Backend::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// How the part does through which everything is written. One that has ended does not come back, while reads go on.
+    pub fn writer_state(&self) -> WriterState {
+        let ended = match &self.inner.backend {
+            Backend::Postgres(backend) => backend.appender().map(mpsc::Sender::is_closed),
+            Backend::Sqlite(backend) => backend.writer().map(mpsc::Sender::is_closed),
+        };
+        match ended {
+            None => WriterState::None,
+            Some(true) => WriterState::Ended,
+            Some(false) => self.inner.counters.writer_state(),
         }
     }
 

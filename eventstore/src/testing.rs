@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::options::{Location, Options};
+use crate::sqlite::Job;
 use crate::store::{Backend, EventStore};
 
 /// Names the server on which tests make their databases.
@@ -171,4 +172,37 @@ pub async fn limit_pages(store: &EventStore, pages: u32) {
         Backend::Sqlite(backend) => backend.limit_pages(pages).await.expect("the limit is set"),
         Backend::Postgres(_) => panic!("only an embedded log can be limited"),
     }
+}
+
+/// Ends the part of an open log that writes, as a defect in it would: a planted panic on SQLite, the end of its task on
+/// Postgres.
+///
+/// # Panics
+/// If the log was opened for reading only.
+pub async fn end_writer(store: &EventStore) {
+    match &store.inner.backend {
+        Backend::Postgres(backend) => {
+            let appender = backend.appender().expect("opened for writing").clone();
+            backend.end_appender();
+            appender.closed().await;
+        }
+        Backend::Sqlite(backend) => {
+            let writer = backend.writer().expect("opened for writing").clone();
+            let planted = Job::Write(Box::new(|_| panic!("planted: the writer ends")));
+            drop(writer.send(planted).await);
+            writer.closed().await;
+        }
+    }
+}
+
+/// Appends that wait in the queue of an open log.
+pub fn queued(store: &EventStore) -> usize {
+    fn waiting<T>(queue: &tokio::sync::mpsc::Sender<T>) -> usize {
+        queue.max_capacity() - queue.capacity()
+    }
+    let queued = match &store.inner.backend {
+        Backend::Postgres(backend) => backend.appender().map(waiting),
+        Backend::Sqlite(backend) => backend.writer().map(waiting),
+    };
+    queued.unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -66,7 +67,10 @@ impl Appender {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new();
         while self.wait_for_work().await {
-            match self.round().await {
+            self.counters.set_round(Some(Instant::now()));
+            let done = self.round().await;
+            self.counters.set_round(None);
+            match done {
                 Ok(()) => {
                     self.counters.set_reachable(true);
                     backoff.reset();

@@ -25,6 +25,33 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// Bytes that stay unacknowledged this long mean that the peer is gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How to reach a server: the URL, and what it leaves open set so that a silent peer is found out. For whoever keeps tables of
+/// his own beside the log.
+pub fn postgres_config(url: &SecretString, application: &str) -> Result<Config, OpenError> {
+    let mut config: Config = url
+        .expose_secret()
+        .parse()
+        .map_err(|e: tokio_postgres::Error| {
+            // The cause names the part that is wrong; the message of the error itself says nothing.
+            let cause =
+                std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            OpenError::Url(cause)
+        })?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name(application);
+    }
+    config
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(TCP_USER_TIMEOUT);
+    Ok(config)
+}
+
 /// A server to connect to.
 #[derive(Clone)]
 pub(super) struct Target {
@@ -56,27 +83,7 @@ pub(super) struct Link {
 
 impl Target {
     pub(super) fn parse(url: &SecretString) -> Result<Target, OpenError> {
-        let mut config: Config =
-            url.expose_secret()
-                .parse()
-                .map_err(|e: tokio_postgres::Error| {
-                    // The cause names the part that is wrong; the message of the error itself says nothing.
-                    let cause = std::error::Error::source(&e)
-                        .map_or_else(|| e.to_string(), ToString::to_string);
-                    OpenError::Url(cause)
-                })?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("eventstore");
-        }
-        config
-            .keepalives(true)
-            .keepalives_idle(KEEPALIVE_IDLE)
-            .keepalives_interval(KEEPALIVE_INTERVAL)
-            .keepalives_retries(KEEPALIVE_RETRIES)
-            .tcp_user_timeout(TCP_USER_TIMEOUT);
+        let config = postgres_config(url, "eventstore")?;
         let tls = match config.get_ssl_mode() {
             SslMode::Require => Tls::Rustls(rustls()?),
             _ => Tls::Off,
@@ -103,6 +110,17 @@ impl Target {
             warned,
             driver,
         })
+    }
+}
+
+impl Target {
+    /// A blocking connection, which must neither be made nor dropped on an async thread.
+    pub(super) fn connect_blocking(&self) -> Result<postgres::Client, postgres::Error> {
+        let config = postgres::Config::from(self.config.clone());
+        match &self.tls {
+            Tls::Off => config.connect(NoTls),
+            Tls::Rustls(tls) => config.connect(tls.clone()),
+        }
     }
 }
 

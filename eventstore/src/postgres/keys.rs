@@ -10,6 +10,7 @@ use crate::keys::SubjectKey;
 const GET: &str = "SELECT key_id, wrapped FROM subject_keys WHERE subject = $1";
 const CREATE: &str = "INSERT INTO subject_keys (subject, key_id, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING \
      RETURNING key_id";
+const FROM: &str = "SELECT key_id, wrapped, subject FROM subject_keys WHERE subject >= $1 ORDER BY subject LIMIT $2";
 const DELETE: &str = "DELETE FROM subject_keys WHERE subject = $1 RETURNING key_id";
 
 impl Postgres {
@@ -29,6 +30,15 @@ impl Postgres {
         }
         let deleted = || ReadError::Unavailable("the key was deleted as it was made".to_owned());
         self.get_key(subject).await?.ok_or_else(deleted)
+    }
+
+    pub(crate) async fn keys_from(
+        &self,
+        subject: &str,
+        limit: i64,
+    ) -> Result<Vec<(String, SubjectKey)>, ReadError> {
+        let rows = self.reads.query(FROM, &[&subject, &limit]).await?;
+        Ok(rows.iter().map(|row| (row.get(2), key(row))).collect())
     }
 
     pub(crate) async fn delete_key(&self, subject: &str) -> Result<bool, ReadError> {

@@ -55,7 +55,7 @@ pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
     schema::check(applied, oldest_binary)
 }
 
-async fn applied(client: &Client) -> Result<i32, OpenError> {
+pub(super) async fn applied(client: &Client) -> Result<i32, OpenError> {
     if !table_exists(client, schema::HISTORY_TABLE).await? {
         return Ok(0);
     }

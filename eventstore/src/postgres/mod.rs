@@ -2,12 +2,14 @@
 
 mod appender;
 mod backoff;
+mod bookmark;
 mod codec;
 mod connect;
 mod copy;
 mod durability;
 mod encode;
 mod fault;
+mod intake;
 mod keys;
 mod lease;
 mod migrate;
@@ -36,6 +38,8 @@ use connect::Target;
 use pool::Reads;
 use session::Session;
 
+pub use connect::postgres_config;
+pub(crate) use intake::{Intake, Place, place};
 pub(crate) use migrate::migrate;
 
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(crate) struct Postgres {
     reads: Reads,
     /// Absent when opened for reading only.
     appender: Option<mpsc::Sender<Pending>>,
+    #[cfg(feature = "testing")]
+    appending: Option<tokio::task::AbortHandle>,
 }
 
 impl Postgres {
@@ -54,7 +60,7 @@ impl Postgres {
     ) -> Result<(Postgres, Arc<Hint>), OpenError> {
         let target = Target::parse(url)?;
         let reads = Reads::new(&target, options.read_connections)?;
-        let (appender, hint) = match options.access {
+        let (appending, hint) = match options.access {
             Access::ReadOnly => {
                 let link = target.connect().await?;
                 durability::check(&link.client).await?;
@@ -74,15 +80,18 @@ impl Postgres {
                     Arc::clone(&hint),
                     Arc::clone(counters),
                 );
-                tokio::spawn(appender.run());
-                (Some(sender), hint)
+                let task = tokio::spawn(appender.run()).abort_handle();
+                (Some((sender, task)), hint)
             }
         };
+        let (appender, _task) = appending.unzip();
         Ok((
             Postgres {
                 target,
                 reads,
                 appender,
+                #[cfg(feature = "testing")]
+                appending: _task,
             },
             hint,
         ))
@@ -90,5 +99,13 @@ impl Postgres {
 
     pub(crate) fn appender(&self) -> Option<&mpsc::Sender<Pending>> {
         self.appender.as_ref()
+    }
+
+    /// Ends the appender where it stands, as a panic would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn end_appender(&self) {
+        if let Some(appending) = &self.appending {
+            appending.abort();
+        }
     }
 }

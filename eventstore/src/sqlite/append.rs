@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, p
 
 use super::row::micros;
 use crate::error::AppendError;
-use crate::event::{Appended, StreamAppend};
+use crate::event::{Appended, RecordedEvent, StreamAppend};
 use crate::invalid::InvalidEvent;
 use crate::position::{Position, Version};
 use crate::stream::StreamId;
@@ -101,6 +101,26 @@ fn insert(
         }
     }
     Ok(position)
+}
+
+/// Stores an event where another log had it.
+pub(super) fn insert_recorded(
+    connection: &Connection,
+    event: &RecordedEvent,
+) -> rusqlite::Result<()> {
+    connection.prepare_cached(INSERT)?.execute(params![
+        event.position.0,
+        event.stream.id.as_bytes(),
+        event.stream.category.as_str(),
+        event.version.0,
+        event.event_id.as_bytes(),
+        &*event.event_type,
+        event.schema_version,
+        event.data.get(),
+        event.metadata.get(),
+        micros(event.recorded_at),
+    ])?;
+    Ok(())
 }
 
 fn last_version(connection: &Connection, stream: &StreamId) -> rusqlite::Result<Version> {

@@ -48,7 +48,7 @@ fn check_generation(connection: &Connection) -> Result<(), OpenError> {
     schema::check(schema::SCHEMA_NEEDED, oldest_binary(connection)?)
 }
 
-fn applied(connection: &Connection) -> Result<i32, OpenError> {
+pub(super) fn applied(connection: &Connection) -> Result<i32, OpenError> {
     if !table_exists(connection, schema::HISTORY_TABLE)? {
         return Ok(0);
     }

@@ -1,8 +1,10 @@
 //! The embedded log: one SQLite database in WAL mode, one writer thread with group commit, readers beside it.
 
 mod append;
+mod bookmark;
 mod connection;
 mod fault;
+mod intake;
 mod keys;
 mod lease;
 mod lock;
@@ -24,6 +26,7 @@ use crate::options::{Access, Options};
 use crate::position::Position;
 use crate::stats::Counters;
 
+pub(crate) use intake::Intake;
 pub(crate) use migrate::migrate;
 pub(crate) use writer::Job;
 

@@ -1,14 +1,17 @@
 //! Reading streams and pages.
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Params, params};
 use uuid::Uuid;
 
 use super::readers::Reader;
 use super::row::{self, COLUMNS};
 use super::{Sqlite, fault};
+use crate::about::{About, Schema};
 use crate::error::ReadError;
 use crate::event::RecordedEvent;
 use crate::position::{Position, Version};
+use crate::schema;
 use crate::stream::{Category, StreamId};
 
 impl Sqlite {
@@ -86,6 +89,27 @@ impl Sqlite {
             .await
     }
 
+    /// The last position in `(after, to]` that was recorded by `moment`.
+    pub(crate) async fn last_recorded_by(
+        &self,
+        moment: DateTime<Utc>,
+        after: Position,
+        to: Position,
+    ) -> Result<Option<Position>, ReadError> {
+        self.readers
+            .read(move |reader| {
+                let sql = "SELECT max(position) FROM events
+                           WHERE position > ?1 AND position <= ?2 AND recorded_at <= ?3";
+                let moment = row::micros(moment);
+                let mut statement = prepare(&reader.connection, sql)?;
+                let last: Option<i64> = statement
+                    .query_row(params![after.0, to.0, moment], |row| row.get(0))
+                    .map_err(|e| fault::reading(&e))?;
+                Ok(last.map(Position))
+            })
+            .await
+    }
+
     pub(crate) async fn epoch(&self) -> Result<Uuid, ReadError> {
         self.readers
             .read(|reader| {
@@ -93,6 +117,35 @@ impl Sqlite {
                 statement
                     .query_row([], |row| Ok(row::id(row, 0)))
                     .map_err(|e| fault::reading(&e))?
+            })
+            .await
+    }
+
+    pub(crate) async fn renew_epoch(&self) -> Result<Uuid, ReadError> {
+        self.write(renew_epoch).await
+    }
+
+    pub(crate) async fn about(&self) -> Result<About, ReadError> {
+        let sql = format!(
+            "SELECT sqlite_version(), (SELECT max(version) FROM {}), (SELECT oldest_binary FROM log_schema)",
+            schema::HISTORY_TABLE
+        );
+        self.readers
+            .read(move |reader| {
+                let about = |row: &rusqlite::Row<'_>| {
+                    let version: String = row.get(0)?;
+                    Ok(About {
+                        server: format!("SQLite {version}"),
+                        now: Utc::now(),
+                        schema: Schema {
+                            version: row.get(1)?,
+                            oldest_binary: row.get(2)?,
+                            this_binary: schema::BINARY_GENERATION,
+                        },
+                    })
+                };
+                let asked = reader.connection.query_row(&sql, [], about);
+                asked.map_err(|e| fault::reading(&e))
             })
             .await
     }
@@ -122,6 +175,12 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Position> {
     connection
         .prepare_cached("SELECT position FROM log_head")?
         .query_row([], |row| row.get(0).map(Position))
+}
+
+/// Gives the log a new label.
+pub(super) fn renew_epoch(connection: &Connection) -> rusqlite::Result<Uuid> {
+    let sql = "UPDATE log_head SET epoch = randomblob(16) RETURNING epoch";
+    connection.query_row(sql, [], |row| row.get(0).map(Uuid::from_bytes))
 }
 
 fn prepare<'a>(

@@ -11,10 +11,18 @@ use crate::scan::{Pages, Scan};
 /// Events in one page.
 const PAGE: i64 = 1_000;
 
+/// Pages read ahead of whoever works on them.
+const PAGES_AHEAD: usize = 2;
+
+/// How much a scan stands back: the process that scans takes orders, too.
+const STEP_BACK: i32 = 10;
+
 impl Sqlite {
     pub(crate) fn scan(&self, after: Checkpoint, to: Position) -> Scan {
         let readers = self.readers.clone();
-        Scan::spawn(move |pages: &Pages| {
+        Scan::spawn(1, PAGES_AHEAD, move |_, pages: &Pages| {
+            // Of this thread alone. A system that does not let it has it read like all others.
+            let _ = rustix::process::nice(STEP_BACK);
             let mut reader = readers.fresh()?;
             let sql = "WHERE position >= ?1 AND position <= ?2 ORDER BY position LIMIT ?3";
             let mut page = reader.events(

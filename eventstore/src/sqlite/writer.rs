@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -67,7 +68,9 @@ impl Writer {
                 bytes += size(&next);
                 group.push(next);
             }
+            self.counters.set_round(Some(Instant::now()));
             self.commit(group);
+            self.counters.set_round(None);
         }
     }
 

@@ -35,17 +35,36 @@ impl MasterKeyFile {
         };
         let text = text.map_err(|e| unusable(path, &e))?;
         warn_if_shared(path);
-        let key = STANDARD
-            .decode(text.trim())
-            .map_err(|_| unusable(path, &"it is not base64"))?;
-        if key.len() != KEY_BYTES {
-            return Err(unusable(
-                path,
-                &format!("it holds {} bytes instead of {KEY_BYTES}", key.len()),
-            ));
-        }
-        Ok(key)
+        decode(path, &text)
     }
+
+    /// Whether the file holds a key, as far as it is there. Makes nothing.
+    pub fn check(&self) -> Result<(), VaultError> {
+        let (MasterKeyFile::Existing(path) | MasterKeyFile::CreateIfMissing(path)) = self;
+        match fs::read_to_string(path) {
+            Ok(text) => decode(path, &text).map(drop),
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && matches!(self, MasterKeyFile::CreateIfMissing(_)) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(unusable(path, &error)),
+        }
+    }
+}
+
+fn decode(path: &Path, text: &str) -> Result<Vec<u8>, VaultError> {
+    let key = STANDARD
+        .decode(text.trim())
+        .map_err(|_| unusable(path, &"it is not base64"))?;
+    if key.len() != KEY_BYTES {
+        return Err(unusable(
+            path,
+            &format!("it holds {} bytes instead of {KEY_BYTES}", key.len()),
+        ));
+    }
+    Ok(key)
 }
 
 /// Makes the file whole or not at all; if another process was faster, its key stands.

@@ -6,6 +6,7 @@ mod master_key;
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ pub use master_key::MasterKeyFile;
 /// Marks a sealed text and its format. Base64 of key id, nonce, ciphertext and tag follows.
 const PREFIX: &str = "v1.";
 const ID_BYTES: usize = 16;
+/// What the key of fingerprints is derived with, so that it is used for nothing else.
+const FINGERPRINTS: &[u8] = b"eventstore/vault/fingerprints/1";
 /// Not a subject: its key tells whether the master key is the one that this store was begun with.
 const CANARY: &str = "";
 
@@ -68,17 +71,24 @@ pub struct Vault {
 struct Inner {
     keys: SubjectKeys,
     master: Cipher,
+    fingerprints: hmac::Key,
     cache: Cache,
 }
 
 impl Vault {
     /// Opens the vault of a store, and makes sure that the master key is the right one.
     pub async fn open(store: &EventStore, master_key: &MasterKeyFile) -> Result<Vault, VaultError> {
-        let master = Cipher::new(&master_key.load()?)?;
+        let master_key = master_key.load()?;
+        let master = Cipher::new(&master_key)?;
+        let derived = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, &master_key),
+            FINGERPRINTS,
+        );
         let vault = Vault {
             inner: Arc::new(Inner {
                 keys: store.subject_keys(),
                 master,
+                fingerprints: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
                 cache: Cache::default(),
             }),
         };
@@ -99,6 +109,30 @@ impl Vault {
         let mut bytes = id.as_bytes().to_vec();
         bytes.extend(cipher.seal(subject.as_bytes(), plaintext.as_bytes())?);
         Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Whether a subject has a key: none has who is new, or was erased.
+    pub async fn knows(&self, subject: &str) -> Result<bool, VaultError> {
+        check(subject)?;
+        if self.inner.cache.current(subject).is_some() {
+            return Ok(true);
+        }
+        let Some(stored) = self.inner.keys.get(subject).await? else {
+            return Ok(false);
+        };
+        let cipher = self.unwrap_key(subject, &stored)?;
+        self.inner.cache.learn(subject, stored.id, &cipher);
+        Ok(true)
+    }
+
+    /// The same for the same bytes under one master key, and worth nothing for guessing them without that key.
+    #[must_use]
+    pub fn fingerprint(&self, bytes: &[u8]) -> String {
+        let tag = hmac::sign(&self.inner.fingerprints, bytes);
+        tag.as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Gives back what was sealed; `None` if the subject has been erased since.

@@ -1,16 +1,19 @@
 //! Appends that travel in one group commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use eventstore::testing::{TestLog, each_backend};
+use eventstore::testing::{TestLog, each_backend, queued};
 use eventstore::{
     AppendError, EventStore, Expected, InvalidEvent, Options, Position, StreamAppend, StreamId,
-    Version,
+    Version, WriterState,
 };
 use futures_util::future::join_all;
 
-use crate::support::{append_one, event_with, order, size, tamper, to, whole_log};
+use crate::support::{append_one, dice, event_with, order, size, tamper, to, whole_log};
+
+/// Appends that are waited for at once where others are dropped beside them.
+const WAITED: usize = 50;
 
 /// Keeps every appender of a log from committing until dropped.
 enum Hold {
@@ -212,34 +215,57 @@ async fn an_append_that_gets_no_answer_in_time_is_unknown_if_it_was_sent_and_not
 async fn a_dropped_append_future_neither_corrupts_nor_leaks() {
     each_backend(async |log| {
         let store = log.open().await;
+        let mut dice = dice("dropped appends");
         let rounds = size(10_000, 50_000);
-        let mut kept = Vec::new();
+        let (mut unsent, mut sent, mut kept) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut waited = Vec::new();
         for round in 0..rounds {
             let stream = order();
-            let append = store.append(vec![to(&stream, Expected::NoStream, 1)]);
-            match round % 5 {
-                0 => drop(append),
+            let (one, appending) = (to(&stream, Expected::NoStream, 1), store.clone());
+            let append = async move { appending.append(vec![one]).await };
+            match round % 4 {
+                // Never polled: never sent.
+                0 => {
+                    drop(append);
+                    unsent.insert(stream);
+                    continue;
+                }
                 1 => {
                     // Polled once: queued, and its caller gone.
                     let mut append = Box::pin(append);
                     drop(futures_util::poll!(append.as_mut()));
                 }
                 2 => drop(
-                    tokio::time::timeout(Duration::from_micros(fastrand::u64(0..200)), append)
-                        .await,
+                    tokio::time::timeout(Duration::from_micros(dice.u64(0..200)), append).await,
                 ),
-                _ if round % 100 == 99 => {
-                    append.await.expect("stored");
-                    kept.push(stream);
+                _ => {
+                    waited.push(tokio::spawn(append));
+                    kept.insert(stream.clone());
                 }
-                _ => {}
+            }
+            sent.insert(stream);
+            if waited.len() == WAITED {
+                for append in waited.drain(..) {
+                    append.await.expect("ran").expect("stored");
+                }
             }
         }
+        for append in waited {
+            append.await.expect("ran").expect("stored");
+        }
         append_one(&store).await.expect("appends still work");
+        let rests = async {
+            while store.writer_state() != WriterState::Idle || queued(&store) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let at_rest = tokio::time::timeout(Duration::from_secs(30), rests).await;
+        at_rest.expect("nothing that was dropped is left in the queue");
         let events = whole_log(&store).await;
-        let stored: std::collections::HashSet<_> =
-            events.iter().map(|event| &event.stream).collect();
-        assert!(kept.iter().all(|stream| stored.contains(stream)));
+        let stored: HashSet<_> = events.iter().map(|event| event.stream.clone()).collect();
+        assert!(kept.is_subset(&stored), "whoever waited has it stored");
+        assert!(stored.is_disjoint(&unsent), "nothing unsent is stored");
+        assert!(stored.len() <= sent.len() + 1, "each at most once");
     })
     .await;
 }
@@ -248,6 +274,7 @@ async fn a_dropped_append_future_neither_corrupts_nor_leaks() {
 async fn a_batch_of_any_mix_gives_what_the_same_appends_would_have_given_one_by_one() {
     each_backend(async |log| {
         let store = log.open().await;
+        let mut dice = dice("any mix");
         let streams: Vec<_> = (0..6).map(|_| order()).collect();
         let mut versions: HashMap<&StreamId, i64> =
             streams.iter().map(|stream| (stream, 0)).collect();
@@ -256,7 +283,9 @@ async fn a_batch_of_any_mix_gives_what_the_same_appends_would_have_given_one_by_
             let hold = Hold::on(&log).await;
             let stuck = occupy(&store).await;
             head += 1;
-            let appends: Vec<_> = (0..60).map(|_| any_append(&streams, &versions)).collect();
+            let appends: Vec<_> = (0..60)
+                .map(|_| any_append(&mut dice, &streams, &versions))
+                .collect();
             let expected: Vec<_> = appends
                 .iter()
                 .map(|append| one_by_one(append, &mut versions, &mut head))
@@ -289,18 +318,23 @@ async fn a_batch_of_any_mix_gives_what_the_same_appends_would_have_given_one_by_
 }
 
 /// An append to one to three of the streams, with an expectation that is often right and sometimes was right a moment ago.
-fn any_append(streams: &[StreamId], versions: &HashMap<&StreamId, i64>) -> Vec<StreamAppend> {
-    let first = fastrand::usize(0..streams.len());
-    let entries = (0..fastrand::usize(1..4)).map(|nth| &streams[(first + nth) % streams.len()]);
-    let entry = |stream| {
-        let expected = match fastrand::u8(0..4) {
+fn any_append(
+    dice: &mut fastrand::Rng,
+    streams: &[StreamId],
+    versions: &HashMap<&StreamId, i64>,
+) -> Vec<StreamAppend> {
+    let first = dice.usize(0..streams.len());
+    let entries = (0..dice.usize(1..4)).map(|nth| &streams[(first + nth) % streams.len()]);
+    let mut entry = |stream| {
+        let expected = match dice.u8(0..4) {
             0 | 1 => Expected::Any,
-            2 => Expected::At(Version(versions[stream] + fastrand::i64(0..3))),
+            2 => Expected::At(Version(versions[stream] + dice.i64(0..3))),
             _ => Expected::NoStream,
         };
-        to(stream, expected, fastrand::usize(1..4))
+        to(stream, expected, dice.usize(1..4))
     };
-    entries.map(entry).collect()
+    let entries: Vec<_> = entries.collect();
+    entries.into_iter().map(&mut entry).collect()
 }
 
 /// What an append gives when nothing else is under way.

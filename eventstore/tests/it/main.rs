@@ -1,7 +1,9 @@
 //! The contract of the event store, checked on both backends.
 
 mod append;
+mod archive;
 mod batch;
+mod bookmarks;
 mod child;
 mod full_disk;
 mod leases;

@@ -1,8 +1,11 @@
 //! Opening and migrating: what is refused, and how clearly.
 
-use eventstore::testing::{TestDatabase, TestLog, each_backend};
-use eventstore::{Access, AppendError, EventStore, Location, OpenError, Options};
+use std::time::Duration;
 
+use eventstore::testing::{TestDatabase, TestLog, each_backend};
+use eventstore::{Access, AppendError, EventStore, Location, OpenError, Options, WriterState};
+
+use crate::server::{PATIENCE, Server, administrator};
 use crate::support::{append_one, tamper};
 
 async fn refusal(location: &Location) -> OpenError {
@@ -18,7 +21,7 @@ async fn a_log_without_tables_asks_for_the_migrations() {
             refusal(&log.location()).await,
             OpenError::NotMigrated {
                 applied: 0,
-                needed: 1
+                needed: 2
             }
         ));
     })
@@ -52,7 +55,7 @@ async fn a_newer_schema_that_still_allows_this_build_is_opened() {
     each_backend(async |log| {
         drop(log.open().await);
         let newer = "INSERT INTO eventstore_migrations (version, name, applied_on, checksum) \
-                     VALUES (2, 'expand', '2026-11-22T00:00:00Z', '1')";
+                     VALUES (99, 'expand', '2026-11-22T00:00:00Z', '1')";
         tamper(&log, newer).expect("moved on");
         append_one(&log.open().await).await.expect("stored");
     })
@@ -110,6 +113,34 @@ async fn a_server_that_acknowledges_before_the_data_is_safe_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_wait_for_its_disk_is_refused() {
+    let (server, location) = Server::start().await;
+    EventStore::migrate(&location).await.expect("migrated");
+    let client = administrator(&location).await;
+    for unsafe_setting in ["fsync", "full_page_writes"] {
+        for (value, is_refused) in [("off", true), ("on", false)] {
+            let set = format!("ALTER SYSTEM SET {unsafe_setting} = {value}");
+            client.batch_execute(&set).await.expect("set");
+            let reload = "SELECT pg_reload_conf()";
+            client.batch_execute(reload).await.expect("reloaded");
+            let refused = async || {
+                let opened = EventStore::open(&location, Options::default()).await;
+                matches!(opened, Err(OpenError::NotDurable { setting, .. }) if setting == unsafe_setting)
+            };
+            // A reload takes effect in its own time.
+            let seen = async {
+                while refused().await != is_refused {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let seen = tokio::time::timeout(PATIENCE, seen).await;
+            seen.unwrap_or_else(|_| panic!("{unsafe_setting} = {value}"));
+        }
+    }
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_url_and_an_unreachable_server_are_told_apart_and_show_no_password() {
     for (url, is_url) in [
         ("postgres://me:s3cret@127.0.0.1:1/x", false),
@@ -125,7 +156,8 @@ async fn a_bad_url_and_an_unreachable_server_are_told_apart_and_show_no_password
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_opened_for_reading_takes_no_appends() {
     each_backend(async |log: TestLog| {
-        drop(log.open().await);
+        let writer = log.open().await;
+        let epoch = writer.epoch().await.expect("epoch");
         let options = Options {
             access: Access::ReadOnly,
             ..Options::default()
@@ -137,10 +169,28 @@ async fn a_log_opened_for_reading_takes_no_appends() {
             append_one(&store).await,
             Err(AppendError::Unavailable(_))
         ));
-        assert_eq!(
-            store.epoch().await.expect("epoch"),
-            store.epoch().await.expect("epoch")
-        );
+        assert_eq!(store.writer_state(), WriterState::None);
+        let appended = append_one(&writer).await.expect("stored beside it");
+        assert_eq!(store.head().await.expect("read"), appended.last);
+        assert_eq!(store.epoch().await.expect("epoch"), epoch);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_tells_its_server_its_clock_and_its_schema() {
+    each_backend(async |log: TestLog| {
+        let store = log.open().await;
+        let before = chrono::Utc::now();
+        let about = store.about().await.expect("told");
+        assert!(about.server.contains("QL"), "{}", about.server);
+        // Both run on this machine; a database keeps microseconds.
+        let about_now = before - chrono::Duration::milliseconds(1)..=chrono::Utc::now();
+        assert!(about_now.contains(&about.now), "{about_now:?} {about:?}");
+        assert_eq!(about.schema.version, 2);
+        tamper(&log, "UPDATE log_schema SET oldest_binary = 7").expect("moved on");
+        let later = store.about().await.expect("told").schema;
+        assert_eq!((later.oldest_binary, later.this_binary), (7, 1));
     })
     .await;
 }

@@ -9,8 +9,8 @@ use eventstore::{
 };
 
 use crate::support::{
-    ORDER, PAYMENT, append_one, assert_in_order, figures, order, restore_older_copy, size, to,
-    whole_log,
+    ORDER, PAYMENT, append_one, assert_in_order, figures, order, restore_older_copy, size, tamper,
+    to, whole_log,
 };
 
 async fn scan(
@@ -18,7 +18,16 @@ async fn scan(
     after: Checkpoint,
     to: Position,
 ) -> Result<Vec<RecordedEvent>, ReadError> {
-    let mut scan = store.scan(after, to);
+    scan_by(store, after, to, 1).await
+}
+
+async fn scan_by(
+    store: &EventStore,
+    after: Checkpoint,
+    to: Position,
+    connections: usize,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    let mut scan = store.scan_ahead(after, to, connections);
     let mut events = Vec::new();
     while let Some(page) = scan.next().await {
         events.extend(page?);
@@ -156,6 +165,20 @@ async fn a_scan_gives_the_same_events_as_pages_from_any_checkpoint_to_any_positi
                 .expect("scanned")
                 .is_empty()
         );
+        for connections in [2, 3, 5] {
+            for (after, to) in [
+                (Checkpoint::START, Position(i64::MAX)),
+                (middle, Position(9_876)),
+                (middle, middle.position),
+                (paged[8_000].checkpoint(), Position(8_002)),
+            ] {
+                let by_several = scan_by(&store, after, to, connections);
+                let by_several = by_several.await.expect("scanned");
+                let positions = by_several.iter().map(|event| event.position.0);
+                let last = to.0.min(paged.len() as i64);
+                assert!(positions.eq(after.position.0 + 1..=last), "{connections}");
+            }
+        }
         drop(store.scan(Checkpoint::START, Position(i64::MAX)));
     })
     .await;
@@ -212,7 +235,7 @@ async fn a_log_replaced_by_an_older_copy_stops_its_readers_loudly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_is_woken_within_50_ms_of_an_append() {
+async fn a_reader_is_woken_within_50_ms_of_nine_appends_in_ten() {
     each_backend(async |log| {
         let store = log.open().await;
         let mut delays = Vec::new();
@@ -238,7 +261,9 @@ async fn a_reader_is_woken_within_50_ms_of_an_append() {
             "wake-up: backend={} median={median:?} worst={worst:?}",
             store.backend_name()
         ));
-        assert!(median < Duration::from_millis(50), "{delays:?}");
+        // A busy machine may be late now and then; a reader that is not woken looks for itself, which is later than that.
+        let in_time = delays.iter().filter(|d| **d < Duration::from_millis(50));
+        assert!(in_time.count() >= 36, "{delays:?}");
     })
     .await;
 }
@@ -273,4 +298,40 @@ async fn a_reader_progresses_without_any_hint() {
         assert_eq!(timed_out, head, "a time-out gives what is known");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_position_recorded_by_a_moment_is_found_also_where_the_clock_has_stepped_back() {
+    each_backend(async |log| {
+        let store = log.open().await;
+        assert_eq!(found(&store, chrono::Utc::now()).await, Position::ZERO);
+        for _ in 0..4 {
+            append_one(&store).await.expect("stored");
+        }
+        let events = whole_log(&store).await;
+        for event in &events {
+            let at = event.recorded_at;
+            let last = events.iter().rfind(|other| other.recorded_at <= at);
+            assert_eq!(found(&store, at).await, last.expect("itself").position);
+        }
+        let before = events[0].recorded_at - Duration::from_micros(1);
+        assert_eq!(found(&store, before).await, Position::ZERO);
+        let step_back = match &log {
+            TestLog::Postgres(_) => {
+                "ALTER TABLE events DISABLE TRIGGER events_append_only;
+                 UPDATE events SET recorded_at = recorded_at - interval '1 day' WHERE position = 3"
+            }
+            TestLog::Sqlite(_) => {
+                "DROP TRIGGER events_no_update;
+                 UPDATE events SET recorded_at = recorded_at - 86400000000 WHERE position = 3"
+            }
+        };
+        tamper(&log, step_back).expect("stepped back");
+        assert_eq!(found(&store, events[0].recorded_at).await, Position(3));
+    })
+    .await;
+}
+
+async fn found(store: &EventStore, moment: chrono::DateTime<chrono::Utc>) -> Position {
+    store.last_recorded_by(moment).await.expect("read")
 }

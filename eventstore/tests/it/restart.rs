@@ -22,6 +22,12 @@ fn count(counter: &AtomicUsize) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Appends that a stop has met on their way: their outcome had to be looked up, or was never known.
+fn in_flight(tally: &Tally, store: &EventStore) -> usize {
+    let settled = usize::try_from(store.stats().settled).expect("a count");
+    settled + tally.unknown.load(Ordering::Relaxed)
+}
+
 async fn keep_appending(store: EventStore, tally: Arc<Tally>) {
     while !tally.stop.load(Ordering::Relaxed) {
         let append = to(&order(), eventstore::Expected::NoStream, 1);
@@ -46,8 +52,11 @@ async fn a_server_stopped_at_once_and_restarted_under_load_loses_nothing_and_is_
     let callers: Vec<_> = (0..32)
         .map(|_| tokio::spawn(keep_appending(store.clone(), Arc::clone(&tally))))
         .collect();
-    let restarts = size(2, 10);
-    for _ in 0..restarts {
+    let wanted = size(2, 10);
+    let mut restarts = 0;
+    // A stop that meets nothing in flight shows little: until one did, there is another.
+    while restarts < wanted || (in_flight(&tally, &store) == 0 && restarts < 2 * wanted) {
+        restarts += 1;
         let enough = tally.stored.lock().expect("the lock").len() + 500;
         while tally.stored.lock().expect("the lock").len() < enough {
             store
@@ -86,4 +95,8 @@ async fn a_server_stopped_at_once_and_restarted_under_load_loses_nothing_and_is_
         stats.reconnects
     ));
     assert_eq!(lost, 0, "acknowledged and gone");
+    assert!(
+        in_flight(&tally, &store) > 0,
+        "no append was under way at any of {restarts} stops"
+    );
 }

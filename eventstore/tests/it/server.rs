@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use eventstore::Location;
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+/// How long a condition of the server is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server of its own, stopped and removed when dropped.
 pub(crate) struct Server {
@@ -55,4 +61,16 @@ fn script(dir: &Path, words: &[&str]) -> Command {
         .arg(dir.join("cluster"))
         .args(&words[1..]);
     command
+}
+
+/// A superuser's connection to a server.
+pub(crate) async fn administrator(location: &Location) -> Client {
+    let Location::Postgres { url } = location else {
+        unreachable!("a server's location")
+    };
+    let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls)
+        .await
+        .expect("connected");
+    tokio::spawn(async move { drop(connection.await) });
+    client
 }

@@ -2,26 +2,11 @@
 
 use std::time::Duration;
 
-use eventstore::{EventStore, Location, Options};
-use secrecy::ExposeSecret as _;
-use tokio_postgres::{Client, NoTls};
+use eventstore::{EventStore, Options};
+use tokio_postgres::Client;
 
-use crate::server::Server;
+use crate::server::{PATIENCE, Server, administrator};
 use crate::support::{append_one, whole_log};
-
-/// How long a condition of the server is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn administrator(location: &Location) -> Client {
-    let Location::Postgres { url } = location else {
-        unreachable!("a server's location")
-    };
-    let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls)
-        .await
-        .expect("connected");
-    tokio::spawn(async move { drop(connection.await) });
-    client
-}
 
 async fn set_standby(client: &Client, name: &str) {
     client

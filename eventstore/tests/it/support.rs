@@ -116,6 +116,16 @@ pub(crate) fn restore_older_copy(log: &TestLog, last: i64) {
     tamper(log, &sql).expect("the older copy is in place");
 }
 
+/// What every check that leaves something to chance draws from.
+const SEED: u64 = 20_260_818;
+
+/// The dice of a check: the same in every run, and named in its output.
+#[expect(clippy::print_stdout, reason = "names the seed where a test fails")]
+pub(crate) fn dice(check: &str) -> fastrand::Rng {
+    println!("{check}: seed {SEED}");
+    fastrand::Rng::with_seed(SEED)
+}
+
 /// Full figures instead of about a tenth of them.
 pub(crate) fn soak() -> bool {
     std::env::var_os("SOAK").is_some_and(|value| value == "1")

@@ -131,3 +131,39 @@ async fn a_master_key_that_is_made_is_readable_by_its_owner_only() {
         .count();
     assert_eq!(files, 1, "no draft is left behind");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fingerprint_stays_the_same_for_one_master_key_and_is_another_for_another() {
+    let log = TestLog::sqlite();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+    let store = log.open().await;
+    let vault = Vault::open(&store, &file).await.expect("opened");
+    let print = vault.fingerprint(b"an order");
+    assert_eq!(print.len(), 64);
+    assert_ne!(print, vault.fingerprint(b"another order"));
+    let again = Vault::open(&store, &file).await.expect("opened again");
+    assert_eq!(print, again.fingerprint(b"an order"));
+
+    let other = TestLog::sqlite();
+    let file = MasterKeyFile::CreateIfMissing(dir.path().join("other.key"));
+    let other = Vault::open(&other.open().await, &file).await;
+    assert_ne!(print, other.expect("opened").fingerprint(b"an order"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_is_known_from_its_first_text_until_it_is_erased() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let vault = Vault::open(&log.open().await, &file).await.expect("opened");
+        let knows = async || vault.knows("customer-1").await.expect("an answer");
+        assert!(!knows().await);
+        vault.seal("customer-1", "x").await.expect("sealed");
+        assert!(knows().await);
+        vault.erase("customer-1").await.expect("erased");
+        assert!(!knows().await);
+        assert!(matches!(vault.knows("").await, Err(VaultError::Subject)));
+    })
+    .await;
+}
