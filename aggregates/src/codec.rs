@@ -15,8 +15,10 @@ use crate::event::{Event, Head};
 use crate::kakao::KakaoEvent;
 use crate::order::OrderEvent;
 use crate::payment::PaymentEvent;
+use crate::projection::ProjectionEvent;
 use crate::saga;
 use crate::subject::SubjectEvent;
+use crate::webhook::WebhookReceived;
 
 pub use upcast::{BrokenChain, Upcaster};
 
@@ -80,9 +82,17 @@ pub fn types() -> impl Iterator<Item = (&'static str, i16)> {
         DeliveryEvent::TYPES,
         KakaoEvent::TYPES,
         SubjectEvent::TYPES,
+        WebhookReceived::TYPES,
+        ProjectionEvent::TYPES,
     ];
     let saga = saga::TYPES.iter().map(|name| (*name, SAGA_VERSION));
     domain.into_iter().flatten().copied().chain(saga)
+}
+
+/// Whether this build reads events of this name and version. That a record of them has its shape is
+/// another question.
+pub fn knows(event_type: &str, schema_version: i16) -> bool {
+    types().any(|(name, newest)| name == event_type && (1..=newest).contains(&schema_version))
 }
 
 /// Writes an event in its newest version.
@@ -93,6 +103,8 @@ pub fn encode(event: &Event) -> Encoded {
         Event::Delivery(event) => event.encode(),
         Event::Kakao(event) => event.encode(),
         Event::Subject(event) => event.encode(),
+        Event::Webhook(event) => event.encode().expect(WRITABLE),
+        Event::Projection(event) => event.encode().expect(WRITABLE),
         Event::Saga(event) => (SAGA_VERSION, saga::encode(event).expect(WRITABLE)),
     };
     Encoded {
@@ -182,6 +194,8 @@ fn read(event_type: &str, data: &RawValue) -> Option<serde_json::Result<Event>> 
         .or_else(|| wrap(DeliveryEvent::read(event_type, json)))
         .or_else(|| wrap(KakaoEvent::read(event_type, json)))
         .or_else(|| wrap(SubjectEvent::read(event_type, json)))
+        .or_else(|| wrap(WebhookReceived::read(event_type, json)))
+        .or_else(|| wrap(ProjectionEvent::read(event_type, json)))
         .or_else(|| wrap(saga::decode(event_type, data)))
 }
 

@@ -38,6 +38,8 @@ pub struct Delivery {
     pub exception: Option<Exception>,
     /// Nobody is asking for it any more.
     pub tracking_lost: bool,
+    /// How far it is between the van and the door.
+    pub scans: Scans,
     /// When anything last happened.
     pub updated_at: DateTime<Utc>,
 }
@@ -82,6 +84,17 @@ pub struct Parcel {
     pub waybill: String,
 }
 
+/// What the carrier saw on the way. None of it decides anything; each is told once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scans {
+    /// When it was first seen between depots.
+    pub in_transit_at: Option<DateTime<Utc>>,
+    /// When it was first seen on its way to the door.
+    pub out_for_delivery_at: Option<DateTime<Utc>>,
+    /// The last thing that came between, and when.
+    pub trouble: Option<(DateTime<Utc>, String)>,
+}
+
 /// Something that a parcel must not do and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
@@ -115,7 +128,10 @@ impl Delivery {
             | DeliveryEvent::HandedOver(_)
             | DeliveryEvent::Delivered(_)
             | DeliveryEvent::DeliveryException(_)
-            | DeliveryEvent::TrackingLost(_) => return None,
+            | DeliveryEvent::TrackingLost(_)
+            | DeliveryEvent::InTransit(_)
+            | DeliveryEvent::OutForDelivery(_)
+            | DeliveryEvent::TrackingException(_) => return None,
         };
         let head = event.head();
         Some(Self {
@@ -127,6 +143,7 @@ impl Delivery {
             hold_refusal: None,
             exception: None,
             tracking_lost: false,
+            scans: Scans::default(),
             updated_at: head.occurred_at,
         })
     }
@@ -150,6 +167,9 @@ impl Delivery {
             DeliveryEvent::TrackingLost(_) => {
                 (self.can_leave() || self.status == HandedOver) && !self.tracking_lost
             }
+            DeliveryEvent::InTransit(_)
+            | DeliveryEvent::OutForDelivery(_)
+            | DeliveryEvent::TrackingException(_) => self.status == HandedOver,
         }
     }
 
@@ -162,6 +182,7 @@ impl Delivery {
                 // What was said of a parcel before says nothing of this one.
                 (self.refusal, self.hold_refusal) = (None, None);
                 (self.exception, self.tracking_lost) = (None, false);
+                self.scans = Scans::default();
             }
             DeliveryEvent::ShipmentRefused(refused) => {
                 self.refusal = Some(Refusal::new(&refused.code, &refused.reason))
@@ -181,6 +202,13 @@ impl Delivery {
                 });
             }
             DeliveryEvent::TrackingLost(_) => self.tracking_lost = true,
+            DeliveryEvent::InTransit(seen) => self.scans.in_transit_at = Some(seen.scanned_at),
+            DeliveryEvent::OutForDelivery(seen) => {
+                self.scans.out_for_delivery_at = Some(seen.scanned_at);
+            }
+            DeliveryEvent::TrackingException(seen) => {
+                self.scans.trouble = Some((seen.scanned_at, seen.reason.clone()));
+            }
         }
         self.updated_at = event.occurred_at();
     }

@@ -10,8 +10,10 @@ use crate::delivery::DeliveryEvent;
 use crate::kakao::KakaoEvent;
 use crate::order::OrderEvent;
 use crate::payment::PaymentEvent;
+use crate::projection::ProjectionEvent;
 use crate::saga::SagaEvent;
 use crate::subject::SubjectEvent;
+use crate::webhook::WebhookReceived;
 
 /// Any event of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +28,12 @@ pub enum Event {
     Kakao(KakaoEvent),
     /// On `subject-S`.
     Subject(SubjectEvent),
+    /// On `webhook-W`.
+    Webhook(WebhookReceived),
     /// On `saga-X`.
     Saga(SagaEvent),
+    /// On `projection-P`.
+    Projection(ProjectionEvent),
 }
 
 impl Event {
@@ -39,11 +45,14 @@ impl Event {
             Self::Delivery(event) => event.name(),
             Self::Kakao(event) => event.name(),
             Self::Subject(event) => event.name(),
+            Self::Webhook(_) => WebhookReceived::NAME,
             Self::Saga(event) => event.event_type(),
+            Self::Projection(event) => event.name(),
         }
     }
 
-    /// What every domain event says; `None` for the saga's own log.
+    /// What every domain event says; `None` for the saga's own log, for what providers said and for what
+    /// operators do about views.
     pub fn head(&self) -> Option<Head<'_>> {
         match self {
             Self::Order(event) => Some(event.head()),
@@ -51,7 +60,7 @@ impl Event {
             Self::Delivery(event) => Some(event.head()),
             Self::Kakao(event) => Some(event.head()),
             Self::Subject(event) => Some(event.head()),
-            Self::Saga(_) => None,
+            Self::Webhook(_) | Self::Saga(_) | Self::Projection(_) => None,
         }
     }
 
@@ -63,7 +72,9 @@ impl Event {
             Self::Delivery(event) => event.occurred_at(),
             Self::Kakao(event) => event.occurred_at(),
             Self::Subject(event) => event.occurred_at(),
+            Self::Webhook(event) => event.at,
             Self::Saga(event) => event.at(),
+            Self::Projection(event) => event.at(),
         }
     }
 }
@@ -71,6 +82,18 @@ impl Event {
 impl From<SagaEvent> for Event {
     fn from(event: SagaEvent) -> Self {
         Self::Saga(event)
+    }
+}
+
+impl From<ProjectionEvent> for Event {
+    fn from(event: ProjectionEvent) -> Self {
+        Self::Projection(event)
+    }
+}
+
+impl From<WebhookReceived> for Event {
+    fn from(event: WebhookReceived) -> Self {
+        Self::Webhook(event)
     }
 }
 
@@ -82,7 +105,9 @@ pub fn category_of(event: &Event) -> &'static str {
         Event::Delivery(_) => "delivery",
         Event::Kakao(_) => "kakao",
         Event::Subject(_) => "subject",
+        Event::Webhook(_) => "webhook",
         Event::Saga(_) => "saga",
+        Event::Projection(_) => "projection",
     }
 }
 

@@ -29,6 +29,27 @@ pub fn subject_id(customer: &str) -> Uuid {
     derive(&["subject", customer])
 }
 
+/// The stream of one delivery of a webhook.
+pub fn webhook_id(provider: &str, delivery: &str) -> Uuid {
+    derive(&["webhook", provider, delivery])
+}
+
+/// The stream that records what operators do about a view.
+pub fn projection_id(view: &str) -> Uuid {
+    derive(&["projection", view])
+}
+
+/// The saga that gives back a charge that nobody owes.
+pub fn return_id(order: &str, charge: &str) -> Uuid {
+    derive(&["return", order, charge])
+}
+
+/// The saga of something in which a provider's books and ours differ. `code` says what, `reference` tells several of one
+/// kind apart, and `said` what the provider says now from what it said before.
+pub fn mismatch_id(order: &str, code: &str, reference: &str, said: &str) -> Uuid {
+    derive(&["mismatch", order, code, reference, said])
+}
+
 fn derive(parts: &[&str]) -> Uuid {
     let mut name = Vec::with_capacity(parts.iter().map(|part| part.len() + size_of::<u64>()).sum());
     for part in parts {

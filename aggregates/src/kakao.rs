@@ -9,7 +9,7 @@ mod tests;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use decide::{Action, Command, Notice, Rejection};
+pub use decide::{Action, Command, Dispatch, Notice, Rejection};
 pub use draft::{CheckedMessage, MessageDraft};
 pub use event::*;
 
@@ -88,7 +88,7 @@ impl Decider for Message {
         let progress = state.as_ref().map(|message| &message.progress);
         let (fits, kind, text, next) = match event {
             KakaoEvent::MessageRequested(asked) => (
-                progress.is_none(),
+                matches!(progress, None | Some(Progress::Suppressed { .. })),
                 asked.kind,
                 Some(&asked.message),
                 Progress::Requested,

@@ -6,6 +6,8 @@
 //! command whose effect is recorded already gives no events, so that everything may run twice.
 //!
 //! - [`order`], [`payment`], [`delivery`], [`kakao`], [`subject`]: events, state and rules of each;
+//! - [`projection`]: what operators do about a view;
+//! - [`webhook`]: what providers told of their own accord, which is believed by nobody;
 //! - [`saga`]: the log of a saga, which knows nothing of the others;
 //! - [`codec`]: events to and from JSON, in every version that was ever written;
 //! - [`ids`], [`money`], [`personal`], [`field`], [`instant`]: the words they are made of.
@@ -48,11 +50,13 @@ pub mod money;
 pub mod order;
 pub mod payment;
 pub mod personal;
+pub mod projection;
 pub mod refusal;
 pub mod saga;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 
 pub use decider::{Decider, IllegalTransition};
 pub use event::{Event, category_of};

@@ -15,5 +15,5 @@ pub use event::{
     Stake, StepDone, StepParked, StepRefused, StepResolved, StepSkipped, StepStarted, TYPES,
     UnwindStarted, Verdict, decode, encode,
 };
-pub use evolve::{IllegalTransition, NOT_DONE, RESOLVED_UNDONE};
+pub use evolve::{IllegalTransition, NOT_DONE, OVERDUE, RESOLVED_UNDONE};
 pub use state::{CancelRequest, Parked, Phase, Signal, Standing, State, Status, Step, Unwind};

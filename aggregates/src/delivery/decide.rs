@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{
     Delivered, Delivery, DeliveryCanceled, DeliveryEvent, DeliveryException, DeliveryHeld,
-    HandedOver, HoldRefused, ShipmentRefused, Shipped, Status, TrackingLost,
+    HandedOver, HoldRefused, InTransit, OutForDelivery, Scans, ShipmentRefused, Shipped, Status,
+    TrackingException, TrackingLost,
 };
 use crate::instant::to_millis;
 use crate::money::Money;
@@ -66,6 +67,8 @@ pub enum Action {
     },
     /// It has been silent for too long.
     RecordTrackingLost,
+    /// What it saw on the way so far; only what is new is recorded.
+    RecordScans(Scans),
 }
 
 /// Why something is not recorded.
@@ -119,6 +122,7 @@ pub(super) fn decide(
             Some(delivery),
         ) => now.except(delivery, code, reason, *at_stake),
         (Action::RecordTrackingLost, Some(delivery)) => now.lose(delivery),
+        (Action::RecordScans(scans), Some(delivery)) => Ok(now.see(delivery, scans)),
     }
 }
 
@@ -291,5 +295,64 @@ impl Now<'_> {
             Status::Held => Err(Rejection::Held),
             Status::Canceled => Err(Rejection::Canceled),
         }
+    }
+
+    /// Scans matter between the van and the door; before and after they say nothing that is not known.
+    fn see(&self, delivery: &Delivery, scans: &Scans) -> Vec<DeliveryEvent> {
+        let (known, mut events) = (&delivery.scans, Vec::new());
+        if delivery.status != Status::HandedOver {
+            return events;
+        }
+        if let Some(at) = scans
+            .in_transit_at
+            .filter(|_| known.in_transit_at.is_none())
+        {
+            let scanned_at = to_millis(at);
+            events.push(now!(
+                self,
+                InTransit {
+                    scanned_at: scanned_at
+                }
+            ));
+        }
+        if let Some((at, reason)) = &scans.trouble {
+            let (scanned_at, reason) = (to_millis(*at), reason.clone());
+            let last = known.trouble.as_ref();
+            if last.is_none_or(|(last, _)| *last < scanned_at) {
+                events.push(now!(
+                    self,
+                    TrackingException {
+                        reason: reason,
+                        scanned_at: scanned_at
+                    }
+                ));
+            }
+        }
+        if let Some(at) = scans
+            .out_for_delivery_at
+            .filter(|_| known.out_for_delivery_at.is_none())
+        {
+            let scanned_at = to_millis(at);
+            events.push(now!(
+                self,
+                OutForDelivery {
+                    scanned_at: scanned_at
+                }
+            ));
+        }
+        events
+    }
+}
+
+impl Delivery {
+    /// Whether these scans say more than is on record.
+    pub fn learns(&self, scans: &Scans) -> bool {
+        let command = Command {
+            order_id: self.order_id,
+            customer_id: self.customer_id.clone(),
+            at: self.updated_at,
+            action: Action::RecordScans(scans.clone()),
+        };
+        decide(Some(self), &command).is_ok_and(|events| !events.is_empty())
     }
 }

@@ -65,4 +65,33 @@ events! {
     }
     /// The carrier has not said anything for so long that we stopped asking.
     TrackingLost v 1 {}
+    /// The carrier moves the parcel between its depots.
+    InTransit v 1 {
+        /// When the carrier saw that.
+        #[serde(
+            serialize_with = "crate::instant::serialize",
+            deserialize_with = "crate::instant::deserialize"
+        )]
+        scanned_at: DateTime<Utc>,
+    }
+    /// The parcel is in the van that goes to the door.
+    OutForDelivery v 1 {
+        /// When the carrier saw that.
+        #[serde(
+            serialize_with = "crate::instant::serialize",
+            deserialize_with = "crate::instant::deserialize"
+        )]
+        scanned_at: DateTime<Utc>,
+    }
+    /// Something came between on the way, such as nobody at home; the carrier goes on.
+    TrackingException v 1 {
+        /// The carrier's words.
+        reason: String,
+        /// When the carrier saw that.
+        #[serde(
+            serialize_with = "crate::instant::serialize",
+            deserialize_with = "crate::instant::deserialize"
+        )]
+        scanned_at: DateTime<Utc>,
+    }
 }

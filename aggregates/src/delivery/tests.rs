@@ -65,6 +65,9 @@ macro_rules! event {
     };
 }
 
+// After the macro, so that it knows it.
+mod scans;
+
 fn shipped(waybill: &str) -> DeliveryEvent {
     event!(Shipped {
         carrier: "CJ".to_owned(),

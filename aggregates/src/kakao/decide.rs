@@ -73,25 +73,39 @@ impl Notice {
 pub enum Action {
     /// Somebody wants it sent.
     Request,
+    /// It was suppressed, and is wanted after all.
+    RequestAgain,
     /// The dealer took it.
-    RecordSent {
-        /// The way it went, such as `alimtalk`.
-        channel: String,
-        /// The dealer's reference, if it gave one.
-        provider_ref: Option<String>,
-    },
+    RecordSent(Dispatch),
     /// It will not be sent.
     RecordFailure {
         /// The dealer's or our word for why.
         code: String,
         /// A sentence for people.
         reason: String,
+        /// Attempts that were made, if anybody counted.
+        attempts: Option<u32>,
     },
     /// Nobody should get it any more.
     Suppress {
         /// A sentence for people.
         reason: String,
     },
+}
+
+/// How a message went out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The way it went, such as `alimtalk`.
+    pub channel: String,
+    /// The dealer's reference, if it gave one.
+    pub provider_ref: Option<String>,
+    /// The dealer's template that it was made from, if it has any.
+    pub template: Option<String>,
+    /// The way the dealer takes by itself where the first one does not reach the customer.
+    pub fallback: Option<String>,
+    /// Attempts that it took, if anybody counted.
+    pub attempts: Option<u32>,
 }
 
 /// Why something is not recorded.
@@ -119,16 +133,16 @@ pub(super) fn decide(
             Some(text) if *text != command.notice.text => Err(Rejection::Different),
             _ => Ok(vec![]),
         },
-        (Action::RecordSent { .. }, Some(Progress::Sent { .. })) => Ok(vec![]),
+        (Action::RequestAgain, None | Some(Progress::Suppressed { .. })) => {
+            Ok(vec![requested(command)])
+        }
+        (Action::RequestAgain, Some(Progress::Requested)) => Ok(vec![]),
+        (Action::RequestAgain, Some(Progress::Failed(_))) => Err(Rejection::AlreadyEnded),
+        (Action::RequestAgain, Some(Progress::Sent { .. })) => Err(Rejection::AlreadySent),
+        (Action::RecordSent(_), Some(Progress::Sent { .. })) => Ok(vec![]),
         // A send that was under way when the message failed or was suppressed is a fact all the
         // same.
-        (
-            Action::RecordSent {
-                channel,
-                provider_ref,
-            },
-            _,
-        ) => Ok(vec![sent(command, channel, provider_ref.as_deref())]),
+        (Action::RecordSent(dispatch), _) => Ok(vec![sent(command, dispatch)]),
         (Action::RecordFailure { .. } | Action::Suppress { .. }, Some(Progress::Sent { .. })) => {
             Err(Rejection::AlreadySent)
         }
@@ -136,9 +150,14 @@ pub(super) fn decide(
         (Action::Suppress { .. }, Some(Progress::Suppressed { .. })) => Ok(vec![]),
         (Action::RecordFailure { .. }, Some(Progress::Suppressed { .. }))
         | (Action::Suppress { .. }, Some(Progress::Failed(_))) => Err(Rejection::AlreadyEnded),
-        (Action::RecordFailure { code, reason }, None | Some(Progress::Requested)) => {
-            Ok(vec![failed(command, code, reason)])
-        }
+        (
+            Action::RecordFailure {
+                code,
+                reason,
+                attempts,
+            },
+            None | Some(Progress::Requested),
+        ) => Ok(vec![failed(command, code, reason, *attempts)]),
         (Action::Suppress { reason }, None | Some(Progress::Requested)) => {
             Ok(vec![suppressed(command, reason)])
         }
@@ -159,8 +178,9 @@ fn requested(command: &Command) -> KakaoEvent {
     .into()
 }
 
-fn sent(command: &Command, channel: &str, provider_ref: Option<&str>) -> KakaoEvent {
+fn sent(command: &Command, dispatch: &Dispatch) -> KakaoEvent {
     let notice = command.notice.clone();
+    let dispatch = dispatch.clone();
     SentMessage {
         id: notice.id,
         order_id: notice.order_id,
@@ -169,13 +189,16 @@ fn sent(command: &Command, channel: &str, provider_ref: Option<&str>) -> KakaoEv
         occurred_at: to_millis(command.at),
         kind: notice.kind,
         message: notice.text,
-        channel: channel.to_owned(),
-        provider_ref: provider_ref.map(str::to_owned),
+        channel: dispatch.channel,
+        provider_ref: dispatch.provider_ref,
+        template: dispatch.template,
+        fallback: dispatch.fallback,
+        attempts: dispatch.attempts,
     }
     .into()
 }
 
-fn failed(command: &Command, code: &str, reason: &str) -> KakaoEvent {
+fn failed(command: &Command, code: &str, reason: &str, attempts: Option<u32>) -> KakaoEvent {
     let notice = command.notice.clone();
     MessageFailed {
         id: notice.id,
@@ -186,6 +209,7 @@ fn failed(command: &Command, code: &str, reason: &str) -> KakaoEvent {
         kind: notice.kind,
         code: code.to_owned(),
         reason: reason.to_owned(),
+        attempts,
     }
     .into()
 }

@@ -87,6 +87,15 @@ events! {
         /// The dealer's reference, if it gave one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider_ref: Option<String>,
+        /// The dealer's template that it was made from, if it has any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        template: Option<String>,
+        /// The way the dealer takes by itself where the first one does not reach the customer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback: Option<String>,
+        /// Attempts that it took, this one included; what was written earlier does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempts: Option<u32>,
     }
     /// It will not be sent: refused for good, or its time ran out.
     MessageFailed v 1 {
@@ -96,6 +105,9 @@ events! {
         code: String,
         /// A sentence for people.
         reason: String,
+        /// Attempts that were made; what was written earlier does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempts: Option<u32>,
     }
     /// Nobody should get it any more, such as a shipping notice of a canceled order.
     MessageSuppressed v 1 {

@@ -23,16 +23,20 @@ fn command(action: Action) -> Command {
 }
 
 fn send() -> Command {
-    command(Action::RecordSent {
+    command(Action::RecordSent(Dispatch {
         channel: "alimtalk".to_owned(),
         provider_ref: Some("k-1".to_owned()),
-    })
+        template: Some("KA01TP-shipped".to_owned()),
+        fallback: Some("sms".to_owned()),
+        attempts: Some(2),
+    }))
 }
 
 fn fail() -> Command {
     command(Action::RecordFailure {
         code: "blocked".to_owned(),
         reason: "The customer blocks us.".to_owned(),
+        attempts: Some(1),
     })
 }
 
@@ -68,13 +72,17 @@ fn sent() -> KakaoEvent {
         message: "1 33 Shipped...".to_owned(),
         channel: "alimtalk".to_owned(),
         provider_ref: Some("k-1".to_owned()),
+        template: Some("KA01TP-shipped".to_owned()),
+        fallback: Some("sms".to_owned()),
+        attempts: Some(2),
     })
 }
 
 fn failed() -> KakaoEvent {
     event!(MessageFailed {
         code: "blocked".to_owned(),
-        reason: "The customer blocks us.".to_owned()
+        reason: "The customer blocks us.".to_owned(),
+        attempts: Some(1),
     })
 }
 
@@ -144,6 +152,30 @@ fn a_message_ends_in_one_way() {
     given(vec![suppressed()])
         .when(fail())
         .then_refused(Rejection::AlreadyEnded);
+}
+
+#[test]
+fn a_suppressed_message_may_be_wanted_again_and_no_other() {
+    let again = || command(Action::RequestAgain);
+    given(vec![requested(), suppressed()])
+        .when(again())
+        .then(vec![requested()]);
+    for (ends, event) in [
+        (fail(), failed()),
+        (suppress(), suppressed()),
+        (send(), sent()),
+    ] {
+        given(vec![suppressed(), requested()])
+            .when(ends)
+            .then(vec![event]);
+    }
+    given(vec![requested()]).when(again()).then_nothing();
+    given(vec![failed()])
+        .when(again())
+        .then_refused(Rejection::AlreadyEnded);
+    given(vec![sent()])
+        .when(again())
+        .then_refused(Rejection::AlreadySent);
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Paid, PayCanceled, Payment, PaymentDeclined, PaymentEvent, RefundRefused};
+use super::{
+    Charge, ExcessCharged, ExcessReturned, MismatchFound, MismatchSettled, Paid, PayCanceled,
+    Payment, PaymentDeclined, PaymentEvent, RefundRefused,
+};
 use crate::instant::to_millis;
 use crate::money::Money;
 
@@ -53,6 +56,38 @@ pub enum Action {
         /// A sentence for people.
         reason: String,
     },
+    /// It charged once more than is owed.
+    RecordExcess {
+        /// How much.
+        money: Money,
+        /// Its reference of the charge.
+        provider_ref: String,
+    },
+    /// It gave an excess charge back.
+    RecordExcessReturn {
+        /// Its reference of the charge.
+        provider_ref: String,
+        /// Its reference of the refund.
+        refund_ref: String,
+    },
+    /// Its books and ours differ.
+    RecordMismatch {
+        /// The saga in whose hands it is.
+        finding: Uuid,
+        /// A stable word.
+        code: String,
+        /// A sentence for people.
+        reason: String,
+        /// The money at stake.
+        at_stake: Money,
+    },
+    /// A person has seen to that.
+    SettleMismatch {
+        /// The saga in whose hands it was.
+        finding: Uuid,
+        /// What came of it.
+        reason: String,
+    },
 }
 
 /// Why something is not recorded.
@@ -91,6 +126,12 @@ pub enum Rejection {
         /// What was charged.
         charged: Money,
     },
+    /// The charge is on record as one that pays for nothing.
+    #[error("the charge is on record as excess, and only goes back")]
+    Excess,
+    /// The charge is on record as the one that pays for the order.
+    #[error("the charge pays for the order")]
+    Owed,
 }
 
 pub(super) fn decide(
@@ -109,6 +150,15 @@ pub(super) fn decide(
             refund_ref,
         } => refund(state, command, *money, provider_ref, refund_ref),
         Action::RecordRefundRefusal { code, reason } => refuse_refund(state, command, code, reason),
+        Action::RecordExcess {
+            money,
+            provider_ref,
+        } => exceed(state, command, *money, provider_ref),
+        Action::RecordExcessReturn {
+            provider_ref,
+            refund_ref,
+        } => return_excess(state, command, provider_ref, refund_ref),
+        Action::RecordMismatch { .. } | Action::SettleMismatch { .. } => differ(state, command),
     }
 }
 
@@ -122,6 +172,7 @@ fn charge(
         return Err(Rejection::NotPositive(money));
     }
     match state.and_then(|payment| payment.charge(provider_ref)) {
+        Some(known) if known.excess => return Err(Rejection::Excess),
         Some(known) if known.money == money => return Ok(vec![]),
         Some(known) => {
             return Err(Rejection::AmountDiffers {
@@ -156,8 +207,8 @@ fn decline(
 ) -> Result<Vec<PaymentEvent>, Rejection> {
     match state {
         Some(payment) if !payment.charges.is_empty() => Err(Rejection::AlreadyCharged),
-        Some(_) => Ok(vec![]),
-        None => Ok(vec![
+        Some(payment) if payment.declined.is_some() => Ok(vec![]),
+        Some(_) | None => Ok(vec![
             PaymentDeclined {
                 order_id: command.order_id,
                 customer_id: command.customer_id.clone(),
@@ -180,28 +231,39 @@ fn refund(
     let charge = state
         .and_then(|payment| payment.charge(provider_ref))
         .ok_or(Rejection::NothingCharged)?;
+    if charge.excess {
+        return Err(Rejection::Excess);
+    }
     if charge.money != money {
         return Err(Rejection::NotTheCharge {
             charged: charge.money,
         });
     }
+    if went_back(charge, refund_ref)? {
+        return Ok(vec![]);
+    }
+    Ok(vec![
+        PayCanceled {
+            order_id: command.order_id,
+            customer_id: command.customer_id.clone(),
+            occurred_at: to_millis(command.at),
+            amount: money.amount,
+            currency: money.currency,
+            provider_ref: provider_ref.to_owned(),
+            refund_ref: refund_ref.to_owned(),
+        }
+        .into(),
+    ])
+}
+
+/// Whether it went back with this very refund.
+fn went_back(charge: &Charge, refund_ref: &str) -> Result<bool, Rejection> {
     match &charge.refund_ref {
-        Some(recorded) if recorded == refund_ref => Ok(vec![]),
+        Some(recorded) if recorded == refund_ref => Ok(true),
         Some(recorded) => Err(Rejection::AlreadyRefunded {
             recorded: recorded.clone(),
         }),
-        None => Ok(vec![
-            PayCanceled {
-                order_id: command.order_id,
-                customer_id: command.customer_id.clone(),
-                occurred_at: to_millis(command.at),
-                amount: money.amount,
-                currency: money.currency,
-                provider_ref: provider_ref.to_owned(),
-                refund_ref: refund_ref.to_owned(),
-            }
-            .into(),
-        ]),
+        None => Ok(false),
     }
 }
 
@@ -233,4 +295,99 @@ fn refuse_refund(
         }
         .into(),
     ])
+}
+
+/// Whatever else there is of the order: money that nobody owes goes back.
+fn exceed(
+    state: Option<&Payment>,
+    command: &Command,
+    money: Money,
+    provider_ref: &str,
+) -> Result<Vec<PaymentEvent>, Rejection> {
+    if money.amount <= 0 {
+        return Err(Rejection::NotPositive(money));
+    }
+    match state.and_then(|payment| payment.charge(provider_ref)) {
+        Some(known) if !known.excess => Err(Rejection::Owed),
+        Some(known) if known.money == money => Ok(vec![]),
+        Some(known) => Err(Rejection::AmountDiffers {
+            recorded: known.money,
+        }),
+        None => Ok(vec![
+            ExcessCharged {
+                order_id: command.order_id,
+                customer_id: command.customer_id.clone(),
+                occurred_at: to_millis(command.at),
+                amount: money.amount,
+                currency: money.currency,
+                provider_ref: provider_ref.to_owned(),
+            }
+            .into(),
+        ]),
+    }
+}
+
+fn return_excess(
+    state: Option<&Payment>,
+    command: &Command,
+    provider_ref: &str,
+    refund_ref: &str,
+) -> Result<Vec<PaymentEvent>, Rejection> {
+    let charge = state
+        .and_then(|payment| payment.charge(provider_ref))
+        .ok_or(Rejection::NothingCharged)?;
+    if !charge.excess {
+        return Err(Rejection::Owed);
+    }
+    if went_back(charge, refund_ref)? {
+        return Ok(vec![]);
+    }
+    Ok(vec![
+        ExcessReturned {
+            order_id: command.order_id,
+            customer_id: command.customer_id.clone(),
+            occurred_at: to_millis(command.at),
+            amount: charge.money.amount,
+            currency: charge.money.currency,
+            provider_ref: provider_ref.to_owned(),
+            refund_ref: refund_ref.to_owned(),
+        }
+        .into(),
+    ])
+}
+
+/// A mismatch is found once and settled once; without any payment there is nothing to differ in.
+fn differ(state: Option<&Payment>, command: &Command) -> Result<Vec<PaymentEvent>, Rejection> {
+    let payment = state.ok_or(Rejection::NothingCharged)?;
+    let is_open = |finding| payment.mismatches.iter().any(|m| m.finding == finding);
+    let (order_id, customer_id) = (command.order_id, command.customer_id.clone());
+    let occurred_at = to_millis(command.at);
+    let event = match &command.action {
+        Action::RecordMismatch {
+            finding,
+            code,
+            reason,
+            at_stake,
+        } if !is_open(*finding) => MismatchFound {
+            order_id,
+            customer_id,
+            occurred_at,
+            finding: *finding,
+            code: code.clone(),
+            reason: reason.clone(),
+            amount: at_stake.amount,
+            currency: at_stake.currency,
+        }
+        .into(),
+        Action::SettleMismatch { finding, reason } if is_open(*finding) => MismatchSettled {
+            order_id,
+            customer_id,
+            occurred_at,
+            finding: *finding,
+            reason: reason.clone(),
+        }
+        .into(),
+        _ => return Ok(vec![]),
+    };
+    Ok(vec![event])
 }

@@ -60,4 +60,44 @@ events! {
         /// Of this currency.
         currency: Currency,
     }
+    /// The provider charged the customer once more than is owed; it goes back.
+    ExcessCharged v 1 {
+        /// Minor units.
+        amount: i64,
+        /// Of this currency.
+        currency: Currency,
+        /// The provider's reference of the charge.
+        provider_ref: String,
+    }
+    /// The provider gave an excess charge back.
+    ExcessReturned v 1 {
+        /// Minor units.
+        amount: i64,
+        /// Of this currency.
+        currency: Currency,
+        /// The provider's reference of the charge.
+        provider_ref: String,
+        /// The provider's reference of the refund.
+        refund_ref: String,
+    }
+    /// The provider's books and ours differ, and a person has to find out why.
+    MismatchFound v 1 {
+        /// The saga in whose hands it is.
+        finding: Uuid,
+        /// A stable word, such as `charge-missing`.
+        code: String,
+        /// A sentence for people.
+        reason: String,
+        /// The money at stake, in minor units.
+        amount: i64,
+        /// Of this currency.
+        currency: Currency,
+    }
+    /// A person has seen to it.
+    MismatchSettled v 1 {
+        /// The saga in whose hands it was.
+        finding: Uuid,
+        /// What came of it, in the words of whoever settled it.
+        reason: String,
+    }
 }

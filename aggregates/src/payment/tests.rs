@@ -62,6 +62,9 @@ macro_rules! event {
     };
 }
 
+// After the macro, so that it knows it.
+mod excess;
+
 fn paid(provider_ref: &str) -> PaymentEvent {
     event!(Paid {
         amount: PRICE.amount,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::event::AttemptEnded;
+use super::evolve::OVERDUE;
 use super::state::{Standing, Step};
 
 impl Step {
@@ -49,7 +50,19 @@ impl Step {
         self.resolved = None;
     }
 
+    /// The participant's failure is the answer under this key: nothing is in doubt, and only another key can have an effect.
+    pub(super) fn use_up_key(&mut self) {
+        self.round += 1;
+        self.in_doubt = false;
+    }
+
+    /// What was parked only for taking long goes on by itself.
+    pub(super) fn stop_waiting_for_people(&mut self) {
+        self.parked.take_if(|parked| parked.code == OVERDUE);
+    }
+
     pub(super) fn hurry(&mut self, at: DateTime<Utc>) {
+        self.stop_waiting_for_people();
         if let Standing::Backoff { next_at, .. } | Standing::Polling { next_at } =
             &mut self.standing
         {

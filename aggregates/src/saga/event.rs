@@ -86,6 +86,11 @@ pub struct StepRefused {
 pub enum AttemptResult {
     /// The effect may have happened.
     Unknown,
+    /// The participant was asked and answered, and what it said decides nothing; the effect may have happened.
+    Undecided,
+    /// The participant answered with a failure that it keeps under this key, and there is no effect: the next attempt needs
+    /// another key.
+    Spent,
     /// Surely nothing left this process.
     NotSent,
     /// The participant knows nothing of it (yet).

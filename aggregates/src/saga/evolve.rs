@@ -21,6 +21,9 @@ pub struct IllegalTransition {
 /// The code of a step that was closed without having had an effect.
 pub const NOT_DONE: &str = "not-done";
 
+/// The code of a step that is parked only because it takes too long; an end of its own, or news, ends that as well.
+pub const OVERDUE: &str = "overdue";
+
 /// The code of a step that a person found undone.
 pub const RESOLVED_UNDONE: &str = "resolved-undone";
 
@@ -106,7 +109,7 @@ impl State {
                 }
                 self.steps
                     .iter_mut()
-                    .filter(|step| step.unwinding)
+                    .filter(|step| step.unwinding || step.is_closed_by_turning())
                     .for_each(Step::renew);
                 // Whoever refused may know more than we do: look at once whether the pivot has been passed.
                 self.hurry(event.at);
@@ -182,6 +185,7 @@ impl State {
         }
         step.attempt = step.attempt.max(event.attempt);
         step.settle(Standing::Done);
+        step.stop_waiting_for_people();
         step.output = Some(event.output.clone());
         let branch = step.branch;
         if unwound && !branch {
@@ -219,7 +223,11 @@ impl State {
             let (attempt, name) = (event.attempt, &event.step);
             return Err(format!("attempt {attempt} of {name} is not open"));
         }
-        step.in_doubt |= event.result == AttemptResult::Unknown && !step.asking;
+        match event.result {
+            AttemptResult::Unknown | AttemptResult::Undecided => step.in_doubt |= !step.asking,
+            AttemptResult::Spent => step.use_up_key(),
+            AttemptResult::NotSent | AttemptResult::NotFound => {}
+        }
         let branch = step.branch;
         step.back_off(event);
         self.answered(branch);
@@ -280,7 +288,10 @@ impl State {
             step.renew();
         }
         step.hurry(event.at);
-        self.answer_owed();
+        // A side branch is looked at when its own timer says so. The main line owes no answer for it: nothing that the branch does
+        // would ever give it.
+        let main = !step.branch || step.timer().is_none();
+        self.settled(!main);
         Ok(())
     }
 
@@ -300,7 +311,8 @@ impl State {
                 reason: event.reason.clone(),
             }),
         }
-        self.answer_owed();
+        let branch = step.branch;
+        self.settled(branch);
         Ok(())
     }
 
@@ -308,7 +320,8 @@ impl State {
         let step = self.known(&event.step)?;
         step.parked = None;
         step.settle(Standing::Skipped);
-        self.answer_owed();
+        let branch = step.branch;
+        self.settled(branch);
         Ok(())
     }
 

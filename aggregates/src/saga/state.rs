@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::event::{AttemptResult, Cause, Stake, Verdict};
+use super::evolve::NOT_DONE;
 
 /// Which of its two lists a saga is working through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,7 +134,7 @@ pub struct Step {
     pub unwinding: bool,
     /// The last attempt that began; 0 = none.
     pub attempt: u32,
-    /// Rises when a final answer has used up a key and the step is to be tried afresh.
+    /// Rises when an answer has used up a key and the step is to be tried afresh.
     pub round: u32,
     /// How often it was looked at in vain (steps that only wait).
     pub polls: u32,
@@ -180,6 +181,12 @@ impl Step {
     pub fn can_reopen(&self) -> bool {
         let refused = matches!(self.standing, Standing::Refused { .. });
         refused && !self.unwinding && self.parked.is_none() && self.resolved.is_none()
+    }
+
+    /// It was given up only because the saga turned round: going forward again it is wanted again.
+    pub(super) fn is_closed_by_turning(&self) -> bool {
+        let not_done = matches!(&self.standing, Standing::Refused { code, .. } if code == NOT_DONE);
+        not_done && self.resolved.is_none()
     }
 
     /// When somebody has to look at this step again.

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::golden::golden;
+
 fn held() -> Event {
     let occurred_at = "2026-11-22T09:30:00.120Z"
         .parse()
@@ -51,6 +53,24 @@ fn an_event_without_fields_of_its_own_has_the_seeds_fields() {
         r#""status":"DeliveryHeld","occurredAt":"2026-11-22T09:30:00.120Z"}"#,
     ];
     assert_eq!(encoded.data.get(), expected.concat());
+}
+
+/// What a released version of an event has gained since is left out where nobody knows it.
+#[test]
+fn how_a_message_went_out_is_in_its_event_where_it_is_known() {
+    let event = |sent: &Value| {
+        let mut json: Value = serde_json::from_str(&golden("SentMessage", 1)).expect("JSON");
+        let fields = json.as_object_mut().expect("an object");
+        fields.extend(sent.as_object().expect("an object").clone());
+        decode("SentMessage", 1, &raw(&json)).expect("a message")
+    };
+    let known = json!({ "template": "KA01TP-shipped", "fallback": "sms", "attempts": 2 });
+    for known in [known, json!({})] {
+        let written: Value = serde_json::from_str(encode(&event(&known)).data.get()).expect("JSON");
+        for field in ["template", "fallback", "attempts"] {
+            assert_eq!(written.get(field), known.get(field), "{field}");
+        }
+    }
 }
 
 #[test]

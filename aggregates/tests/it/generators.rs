@@ -12,7 +12,7 @@ use aggregates::order::{
 };
 use aggregates::personal::{Personal, Sealed};
 use aggregates::subject::Erase;
-use aggregates::{Event, delivery, ids, payment};
+use aggregates::{Event, delivery, ids, payment, projection};
 use chrono::{DateTime, Utc};
 use proptest::option;
 use proptest::prelude::*;
@@ -41,6 +41,11 @@ fn words() -> impl Strategy<Value = String> {
 /// One of three references.
 fn reference() -> impl Strategy<Value = String> {
     (1..=3).prop_map(|n| format!("ref-{n}"))
+}
+
+/// One of three findings.
+fn finding() -> impl Strategy<Value = Uuid> {
+    (1..=3_u128).prop_map(Uuid::from_u128)
 }
 
 fn money() -> impl Strategy<Value = Money> {
@@ -186,6 +191,18 @@ pub(crate) fn payment_commands() -> impl Strategy<Value = Vec<payment::Command>>
         2 => (reference(), words()).prop_map(|(code, reason)| {
             Action::RecordRefundRefusal { code, reason }
         }),
+        2 => (money(), reference()).prop_map(|(money, provider_ref)| {
+            Action::RecordExcess { money, provider_ref }
+        }),
+        2 => (reference(), reference()).prop_map(|(provider_ref, refund_ref)| {
+            Action::RecordExcessReturn { provider_ref, refund_ref }
+        }),
+        1 => (finding(), words(), words(), money()).prop_map(|(finding, code, reason, at_stake)| {
+            Action::RecordMismatch { finding, code, reason, at_stake }
+        }),
+        1 => (finding(), words()).prop_map(|(finding, reason)| {
+            Action::SettleMismatch { finding, reason }
+        }),
     ];
     let command = |(at, customer_id, action)| payment::Command {
         order_id: ORDER,
@@ -214,6 +231,11 @@ pub(crate) fn delivery_commands() -> impl Strategy<Value = Vec<delivery::Command
             Action::RecordException { code, reason, at_stake }
         }),
         1 => Just(Action::RecordTrackingLost),
+        1 => (option::of(time()), option::of(time()), option::of((time(), words()))).prop_map(
+            |(in_transit_at, out_for_delivery_at, trouble)| {
+                Action::RecordScans(delivery::Scans { in_transit_at, out_for_delivery_at, trouble })
+            }
+        ),
     ];
     let command = |(at, customer_id, action)| delivery::Command {
         order_id: ORDER,
@@ -228,11 +250,29 @@ pub(crate) fn kakao_commands() -> impl Strategy<Value = Vec<kakao::Command>> {
     use kakao::Action;
     let action = prop_oneof![
         Just(Action::Request),
-        (words(), option::of(words())).prop_map(|(channel, provider_ref)| Action::RecordSent {
-            channel,
-            provider_ref
+        Just(Action::RequestAgain),
+        (
+            words(),
+            option::of(words()),
+            option::of(words()),
+            option::of(0..9_u32)
+        )
+            .prop_map(|(channel, provider_ref, template, attempts)| {
+                Action::RecordSent(kakao::Dispatch {
+                    channel,
+                    provider_ref,
+                    fallback: template.clone(),
+                    template,
+                    attempts,
+                })
+            }),
+        (words(), words(), option::of(0..9_u32)).prop_map(|(code, reason, attempts)| {
+            Action::RecordFailure {
+                code,
+                reason,
+                attempts,
+            }
         }),
-        (words(), words()).prop_map(|(code, reason)| Action::RecordFailure { code, reason }),
         words().prop_map(|reason| Action::Suppress { reason }),
     ];
     let kind = prop::sample::select(Kind::ALL.to_vec());
@@ -267,6 +307,31 @@ pub(crate) fn erasures() -> impl Strategy<Value = Vec<Erase>> {
             }
         });
     prop::collection::vec(erase, 0..4)
+}
+
+pub(crate) fn projection_commands() -> impl Strategy<Value = Vec<projection::Command>> {
+    use projection::Action;
+    let key = || (1..=2_u128).prop_map(Uuid::from_u128);
+    let action = prop_oneof![
+        (option::of(key()), any::<bool>()).prop_map(|(key, parked)| Action::Retry { key, parked }),
+        (key(), 1..4_i64, option::of(1..4_i64)).prop_map(|(key, position, first)| Action::Skip {
+            key,
+            position,
+            first
+        }),
+        Just(Action::Pause),
+        Just(Action::Resume),
+    ];
+    let command = (words(), words(), time(), action).prop_map(|(reason, actor, at, action)| {
+        projection::Command {
+            view: "customer".to_owned(),
+            reason,
+            actor,
+            at,
+            action,
+        }
+    });
+    prop::collection::vec(command, 0..12)
 }
 
 /// What a saga's participants may answer: any JSON without fractions.
