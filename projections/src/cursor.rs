@@ -18,24 +18,34 @@ pub(crate) fn fingerprint(view: &str, conditions: &[Condition]) -> u64 {
     })
 }
 
-/// The cursor to continue below a row.
-pub(crate) fn encode(fingerprint: u64, seq: i64) -> String {
-    let mut cursor = String::with_capacity(32);
-    let _ = write!(cursor, "{:016x}{fingerprint:016x}", seq.cast_unsigned());
+/// The cursor to continue below a row, from what the list is ordered by.
+pub(crate) fn encode<const N: usize>(fingerprint: u64, below: [i64; N]) -> String {
+    let mut cursor = String::with_capacity(16 * (N + 1));
+    for value in below {
+        let _ = write!(cursor, "{:016x}", value.cast_unsigned());
+    }
+    let _ = write!(cursor, "{fingerprint:016x}");
     cursor
 }
 
 /// The row to continue below.
-pub(crate) fn decode(fingerprint: u64, cursor: &str) -> Result<i64, QueryError> {
-    let (seq, bound) = cursor.split_at_checked(16).ok_or(QueryError::Cursor)?;
-    let number = |hex: &str| match hex.len() {
-        16 => u64::from_str_radix(hex, 16).map_err(|_| QueryError::Cursor),
-        _ => Err(QueryError::Cursor),
+pub(crate) fn decode<const N: usize>(
+    fingerprint: u64,
+    mut cursor: &str,
+) -> Result<[i64; N], QueryError> {
+    let mut next = || {
+        let (hex, rest) = cursor.split_at_checked(16).ok_or(QueryError::Cursor)?;
+        cursor = rest;
+        u64::from_str_radix(hex, 16).map_err(|_| QueryError::Cursor)
     };
-    if number(bound)? != fingerprint {
+    let mut below = [0; N];
+    for value in &mut below {
+        *value = next()?.cast_signed();
+    }
+    if next()? != fingerprint || !cursor.is_empty() {
         return Err(QueryError::Cursor);
     }
-    Ok(number(seq)?.cast_signed())
+    Ok(below)
 }
 
 #[cfg(test)]
@@ -45,14 +55,22 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_to_its_row() {
         let bound = fingerprint("customer", &[Condition::Is("status", "Paid".into())]);
-        assert_eq!(decode(bound, &encode(bound, 42)).unwrap(), 42);
+        assert_eq!(decode(bound, &encode(bound, [42])).unwrap(), [42]);
+        let below = [-1_700_000_000_000, 42];
+        assert_eq!(decode(bound, &encode(bound, below)).unwrap(), below);
+    }
+
+    #[test]
+    fn a_cursor_of_a_list_in_another_order_is_refused() {
+        assert!(decode::<2>(7, &encode(7, [42])).is_err());
+        assert!(decode::<1>(7, &encode(7, [42, 7])).is_err());
     }
 
     #[test]
     fn a_cursor_of_another_filter_is_refused() {
         let paid = fingerprint("customer", &[Condition::Is("status", "Paid".into())]);
         let shipped = fingerprint("customer", &[Condition::Is("status", "Shipped".into())]);
-        assert!(decode(shipped, &encode(paid, 42)).is_err());
+        assert!(decode::<1>(shipped, &encode(paid, [42])).is_err());
     }
 
     #[test]
@@ -64,7 +82,7 @@ mod tests {
             &"0".repeat(33),
             &"+".repeat(32),
         ] {
-            assert!(decode(0, garbage).is_err(), "{garbage}");
+            assert!(decode::<1>(0, garbage).is_err(), "{garbage}");
         }
     }
 }

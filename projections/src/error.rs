@@ -21,11 +21,41 @@ pub enum OpenError {
     /// Postgres cannot be reached or refuses us.
     #[error("cannot connect to the views' database")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another process keeps its views in the directory.
+    #[error("the views in {0} are in use by another process")]
+    InUse(PathBuf),
+    /// The files by which processes take turns cannot be used.
+    #[error("cannot lock {path}")]
+    Lock {
+        /// Their directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A migration failed.
     #[error("cannot migrate the views")]
     Migrate(#[source] Box<refinery::Error>),
-    /// The tables are missing or of a newer build.
-    #[error("the views' tables cannot be read; if they are missing, run the migrations first")]
+    /// The tables are missing or older than this build needs.
+    #[error("the views are at schema {applied}, this build needs {needed}: run the migrations")]
+    NotMigrated {
+        /// Last migration found.
+        applied: i32,
+        /// Last migration this build knows.
+        needed: i32,
+    },
+    /// The schema has moved beyond what this build understands.
+    #[error(
+        "the views need a build of generation {required} or later, this one is {this}: use a newer build"
+    )]
+    BinaryTooOld {
+        /// Oldest generation allowed.
+        required: i32,
+        /// Generation of this build.
+        this: i32,
+    },
+    /// The tables cannot be read.
+    #[error("the views' tables cannot be read")]
     Schema(#[source] StoreError),
 }
 
@@ -54,6 +84,12 @@ pub enum StoreError {
         /// The view.
         view: &'static str,
     },
+    /// The live table was made by another version of the view, and lacks what was asked for.
+    #[error("the table of the view {view} is of another version")]
+    OtherVersion {
+        /// The view.
+        view: &'static str,
+    },
     /// A view has no table.
     #[error("the view {view} has no table")]
     NoTable {
@@ -68,12 +104,29 @@ pub enum QueryError {
     /// The cursor was not made by this list with this filter.
     #[error("the cursor does not belong to this list")]
     Cursor,
+    /// There is no table from which this can be answered: it is being made.
+    #[error("the view {view} is being rebuilt")]
+    Rebuilding {
+        /// The view.
+        view: &'static str,
+    },
     /// A stored row cannot be read by this build.
     #[error("a stored row cannot be read by this build")]
-    Row(#[from] serde_json::Error),
+    Row(#[source] serde_json::Error),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OtherVersion { view } | StoreError::NoTable { view } => {
+                Self::Rebuilding { view }
+            }
+            other => Self::Store(other),
+        }
+    }
 }
 
 /// A view has not reached a position in time.
@@ -114,6 +167,26 @@ pub enum RunError {
         #[source]
         source: serde_json::Error,
     },
+    /// A thread of a rebuild could not be started.
+    #[error("no thread for the rebuild")]
+    NoHand(#[source] std::io::Error),
+    /// A thread of a rebuild has died: a defect of ours.
+    #[error("a part of the rebuild has died")]
+    HandGone,
+    /// Nothing came of it for so long that it was given up, to begin anew.
+    #[error("there was no progress for {after:?}")]
+    Stuck {
+        /// How long.
+        after: Duration,
+    },
+    /// An operator's verb about this view that this build cannot read: a newer one has to take it.
+    #[error("the verb at {position} cannot be read: {reason}")]
+    Verb {
+        /// Where it is.
+        position: Position,
+        /// Why not.
+        reason: String,
+    },
     /// The live table belongs to another definition of the view: of a newer build, or of an older one
     /// and another process is rebuilding it.
     #[error("the live table has version {found} of the view, this build has {known}")]
@@ -134,6 +207,60 @@ pub enum RebuildError {
         /// The view.
         view: &'static str,
     },
+    /// No earlier rebuild has left anything behind.
+    #[error("there is no rebuild of the view {view} to resume: start one without resuming")]
+    NothingToResume {
+        /// The view.
+        view: &'static str,
+    },
+    /// What an earlier rebuild has left behind is of another definition of the view.
+    #[error(
+        "the rebuild of the view {view} to resume is of version {found}, this build has {known}: start one without resuming"
+    )]
+    OtherVersion {
+        /// The view.
+        view: &'static str,
+        /// The table's.
+        found: i32,
+        /// This build's.
+        known: i32,
+    },
+    /// What an earlier rebuild has left behind was folded from another log.
+    #[error(
+        "the rebuild of the view {view} to resume does not continue in this log: start one without resuming"
+    )]
+    OtherLog {
+        /// The view.
+        view: &'static str,
+    },
+    /// Since an earlier rebuild was cut off, operators have had an event left out that it has gone past.
+    #[error(
+        "events of the view {view} were left out since its rebuild was cut off: start one without resuming"
+    )]
+    SkippedSince {
+        /// The view.
+        view: &'static str,
+    },
+    /// The live table was folded from another log, so that there is no common place to compare at.
+    #[error(
+        "the live table of the view {view} was folded from another log: there is nothing to verify"
+    )]
+    NothingToVerify {
+        /// The view.
+        view: &'static str,
+    },
+    /// The live table is not as far as the one that was rebuilt, and nobody takes it there.
+    #[error(
+        "the live table of the view {view} is at {live} and does not come to {rebuilt}, where the rebuilt one is"
+    )]
+    LiveBehind {
+        /// The view.
+        view: &'static str,
+        /// Where the live table is.
+        live: Position,
+        /// Where the rebuilt table is.
+        rebuilt: Position,
+    },
     /// Reading the log or writing the table failed.
     #[error(transparent)]
     Failed(#[from] RunError),
@@ -149,4 +276,16 @@ impl From<ReadError> for RebuildError {
     fn from(error: ReadError) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

@@ -1,21 +1,39 @@
 //! The fold of one view in memory: takes pages of events, keeps rows between pages, and says which
 //! rows have to be written. No I/O: the projector and the rebuild bring the rows and take the result.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::slice;
 
-use aggregates::{Event, codec};
 use eventstore::RecordedEvent;
 use uuid::Uuid;
 
+use crate::parking::{ParkedRecord, Parking, Refusal};
 use crate::projection::{Facts, Projection};
 use crate::table::Value;
+
+mod decode;
+mod evicted;
+
+pub(crate) use decode::{Part, Step, decode, read, share};
+pub(crate) use evicted::{Evicted, Writes};
 
 /// A row as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRow {
     pub(crate) key: Uuid,
     pub(crate) seq: i64,
+    /// Position of the last event that it has taken.
+    pub(crate) position: i64,
     pub(crate) columns: Vec<Value<'static>>,
+    pub(crate) doc: String,
+}
+
+/// A row as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoadedRow {
+    pub(crate) key: Uuid,
+    pub(crate) seq: i64,
+    pub(crate) position: i64,
     pub(crate) doc: String,
 }
 
@@ -24,15 +42,6 @@ pub(crate) struct StoredRow {
 pub(crate) struct Changes {
     pub(crate) written: Vec<StoredRow>,
     pub(crate) deleted: Vec<Uuid>,
-}
-
-/// An event that its view could not take; with it stops its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ParkedRecord {
-    pub(crate) key: Uuid,
-    pub(crate) position: i64,
-    pub(crate) event_type: String,
-    pub(crate) reason: String,
 }
 
 /// A stored row that cannot be read back: the table was written by something else.
@@ -44,87 +53,73 @@ pub(crate) struct UnreadableRow {
     pub(crate) source: serde_json::Error,
 }
 
-/// An event of this view, decoded, with the row it goes to.
-pub(crate) struct Step<'a> {
-    key: Uuid,
-    facts: Facts<'a>,
-    event: Result<Event, String>,
-}
-
 /// A row in memory.
 pub(crate) struct Entry<R> {
     row: Option<R>,
     seq: i64,
+    position: i64,
     dirty: bool,
     stored: bool,
     settled: bool,
     used: u64,
 }
 
-/// The rows of one view, as far as they are in memory.
-pub(crate) struct Fold<P: Projection> {
-    rows: HashMap<Uuid, Entry<P::Row>>,
-    dirty: Vec<Uuid>,
-    parked: HashSet<Uuid>,
-    settled: usize,
-    page: u64,
+impl<R> Entry<R> {
+    /// Of a row that is not there.
+    fn new(page: u64) -> Self {
+        Self {
+            row: None,
+            seq: 0,
+            position: 0,
+            dirty: false,
+            stored: false,
+            settled: false,
+            used: page,
+        }
+    }
 }
 
-/// Rows that left the memory of a rebuild.
-pub(crate) struct Evicted<P: Projection> {
-    rows: Vec<(Uuid, Entry<P::Row>)>,
+/// The rows of one view, or of one part of it, as far as they are in memory.
+pub(crate) struct Fold<P: Projection> {
+    part: Part,
+    rows: HashMap<Uuid, Entry<P::Row>>,
+    dirty: Vec<Uuid>,
+    parking: Parking,
+    settled: usize,
+    page: u64,
 }
 
 /// A settled row may still get what follows at once, such as the message about a cancellation. Pages.
 const PAGES_OF_REST: u64 = 3;
 
-/// The reason kept with an event that only follows a parked one.
-pub(crate) const FOLLOWS: &str = "follows a parked event of the same key";
-
 impl<P: Projection> Fold<P> {
-    /// Starts with no row in memory; `parked` are the keys that stand still already.
-    pub(crate) fn new(parked: HashSet<Uuid>) -> Self {
+    /// Starts with no row in memory.
+    pub(crate) fn new(part: Part, parking: Parking) -> Self {
         Self {
+            part,
             rows: HashMap::new(),
             dirty: Vec::new(),
-            parked,
+            parking,
             settled: 0,
             page: 0,
         }
     }
 
-    /// Picks and decodes the events of this view.
-    pub(crate) fn decode<'a>(&self, events: &'a [RecordedEvent]) -> Vec<Step<'a>> {
-        events
-            .iter()
-            .filter(|event| P::CATEGORIES.contains(&event.stream.category.as_str()))
-            .filter_map(|event| self.step(event))
-            .collect()
-    }
-
-    /// An undecodable event has no key that anybody knows, so its stream's id stands in, and with it
-    /// the rest of that stream is parked.
-    fn step<'a>(&self, recorded: &'a RecordedEvent) -> Option<Step<'a>> {
-        let facts = Facts::of(recorded);
-        let decoded = codec::decode(
-            &recorded.event_type,
-            recorded.schema_version,
-            &recorded.data,
-        );
-        let (key, event) = match decoded {
-            Ok(event) if self.parked.contains(&facts.stream) => (facts.stream, Ok(event)),
-            Ok(event) => (P::key(&event, &facts)?, Ok(event)),
-            Err(error) => (facts.stream, Err(error.to_string())),
-        };
-        Some(Step { key, facts, event })
+    /// Picks and decodes the events of this view, in their order.
+    pub(crate) fn decode(&mut self, events: &[RecordedEvent]) -> Vec<Step> {
+        let decoded = decode::<P>(events, &self.parking);
+        self.parking.broken.extend(decoded.broken);
+        decoded.steps
     }
 
     /// The keys whose rows must be loaded before [`Self::apply`].
-    pub(crate) fn missing(&self, steps: &[Step<'_>]) -> Vec<Uuid> {
+    pub(crate) fn missing<'a>(&self, steps: impl IntoIterator<Item = &'a Step>) -> Vec<Uuid> {
         let mut keys: Vec<Uuid> = steps
-            .iter()
-            .map(|step| step.key)
-            .filter(|key| !self.rows.contains_key(key) && !self.parked.contains(key))
+            .into_iter()
+            .flat_map(|step| step.keys.as_slice())
+            .copied()
+            .filter(|key| self.part.has(key))
+            .filter(|key| !self.rows.contains_key(key) && !self.parking.keys.contains(key))
             .collect();
         keys.sort_unstable();
         keys.dedup();
@@ -134,68 +129,153 @@ impl<P: Projection> Fold<P> {
     /// Takes in rows as the table holds them; keys without a row need no mention.
     pub(crate) fn loaded(
         &mut self,
-        rows: impl IntoIterator<Item = (Uuid, i64, String)>,
+        rows: impl IntoIterator<Item = LoadedRow>,
     ) -> Result<(), UnreadableRow> {
-        for (key, seq, doc) in rows {
+        for LoadedRow {
+            key,
+            seq,
+            position,
+            doc,
+        } in rows
+        {
             let row = P::from_doc(&doc).map_err(|source| UnreadableRow { key, source })?;
             let entry = Entry {
                 row: Some(row),
                 seq,
-                dirty: false,
+                position,
                 stored: true,
-                settled: false,
-                used: self.page,
+                ..Entry::new(self.page)
             };
             self.rows.insert(key, entry);
         }
         Ok(())
     }
 
+    /// Takes note that the row of this key is gone, although the table still holds it.
+    pub(crate) fn gone(&mut self, key: Uuid) {
+        let entry = Entry {
+            stored: true,
+            ..Entry::new(self.page)
+        };
+        self.rows.insert(key, entry);
+    }
+
     /// Folds a page and returns what could not be taken. A key that cannot take an event is parked
     /// with its row as it was, and takes none of the later ones.
-    pub(crate) fn apply(&mut self, steps: Vec<Step<'_>>) -> Vec<ParkedRecord> {
+    pub(crate) fn apply(
+        &mut self,
+        events: &[RecordedEvent],
+        steps: Vec<Step>,
+    ) -> Vec<ParkedRecord> {
         self.page += 1;
         let mut parked = Vec::new();
         for step in steps {
-            if let Err(reason) = self.take(&step) {
-                self.parked.insert(step.key);
-                parked.push(ParkedRecord {
-                    key: step.key,
-                    position: step.facts.position.0,
-                    event_type: step.facts.event_type.to_owned(),
-                    reason,
-                });
+            let recorded = &events[step.at];
+            for (nth, key) in (0..).zip(step.keys.as_slice()) {
+                if !self.part.has(key) {
+                    continue;
+                }
+                if let Err(refusal) = self.take(*key, nth, &step, recorded) {
+                    parked.push(self.park(*key, recorded, refusal));
+                }
             }
         }
         parked
     }
 
-    fn take(&mut self, step: &Step<'_>) -> Result<(), String> {
-        if self.parked.contains(&step.key) || self.parked.contains(&step.facts.stream) {
-            return Err(String::from(FOLLOWS));
+    fn park(&mut self, key: Uuid, recorded: &RecordedEvent, refusal: Refusal) -> ParkedRecord {
+        self.parking.park(key, refusal.cause);
+        ParkedRecord {
+            key,
+            position: recorded.position.0,
+            event_type: recorded.event_type.to_string(),
+            schema_version: recorded.schema_version,
+            refusal,
         }
+    }
+
+    /// Takes the event into the row of its `nth` key. A row takes no event twice: where a rebuild is taken
+    /// up again, some rows are further than its checkpoint.
+    fn take(
+        &mut self,
+        key: Uuid,
+        nth: i64,
+        step: &Step,
+        recorded: &RecordedEvent,
+    ) -> Result<(), Refusal> {
         let event = step.event.as_ref().map_err(Clone::clone)?;
-        let entry = self.rows.entry(step.key).or_insert_with(|| Entry {
-            row: None,
-            seq: 0,
-            dirty: false,
-            stored: false,
-            settled: false,
-            used: 0,
-        });
-        entry.used = self.page;
-        if entry.row.is_none() {
-            entry.seq = step.facts.position.0;
+        let facts = Facts::of(recorded);
+        if self.parking.skips(&facts, key) {
+            return Ok(());
         }
-        P::apply(&mut entry.row, event, &step.facts).map_err(|error| error.to_string())?;
+        if self.parking.keys.contains(&key) {
+            return Err(Refusal::follows());
+        }
+        let position = facts.position.0;
+        let page = self.page;
+        let entry = self.rows.entry(key).or_insert_with(|| Entry::new(page));
+        if entry.position >= position {
+            return Ok(());
+        }
+        entry.used = page;
+        if entry.row.is_none() {
+            entry.seq = position * i64::from(P::ROWS_PER_EVENT) + nth;
+        }
+        P::apply(key, &mut entry.row, event, &facts).map_err(Refusal::refused)?;
+        entry.position = position;
         if !entry.dirty {
             entry.dirty = true;
-            self.dirty.push(step.key);
+            self.dirty.push(key);
         }
         let settled = entry.row.as_ref().is_some_and(P::is_settled);
         self.settled += usize::from(settled && !entry.settled);
         entry.settled = settled;
         Ok(())
+    }
+
+    /// Sets a key free and takes these events of it, in order, up to the first that cannot be taken, with
+    /// which it is parked again. Gives how many were taken.
+    pub(crate) fn take_again(
+        &mut self,
+        key: Uuid,
+        events: &[RecordedEvent],
+    ) -> (usize, Option<ParkedRecord>) {
+        self.parking.free(key);
+        for (taken, recorded) in events.iter().enumerate() {
+            let Some(step) = self.decode(slice::from_ref(recorded)).pop() else {
+                continue;
+            };
+            if let Err(refusal) = &step.event {
+                return (taken, Some(self.park(key, recorded, refusal.clone())));
+            }
+            let nth = step.keys.as_slice().iter().position(|it| *it == key);
+            let Some(nth) = nth.and_then(|nth| i64::try_from(nth).ok()) else {
+                continue;
+            };
+            if let Err(refusal) = self.take(key, nth, &step, recorded) {
+                return (taken, Some(self.park(key, recorded, refusal)));
+            }
+        }
+        (events.len(), None)
+    }
+
+    /// Whether the row of a key is in memory.
+    pub(crate) fn holds(&self, key: Uuid) -> bool {
+        self.rows.contains_key(&key)
+    }
+
+    /// Whether what comes on this stream cannot be placed.
+    pub(crate) fn set_broken(&mut self, stream: Uuid, broken: bool) {
+        if broken {
+            self.parking.broken.insert(stream);
+        } else {
+            self.parking.broken.remove(&stream);
+        }
+    }
+
+    /// Some of the keys that stand still.
+    pub(crate) fn parked(&self, limit: usize) -> Vec<Uuid> {
+        self.parking.keys.iter().take(limit).copied().collect()
     }
 
     /// What has to be written since the last [`Self::committed`].
@@ -240,7 +320,7 @@ impl<P: Projection> Fold<P> {
                 let cut = *used.select_nth_unstable(last).1;
                 self.evict_if(|entry| entry.used <= cut)
             }
-            None => Evicted { rows: Vec::new() },
+            None => Evicted::none(),
         }
     }
 
@@ -252,7 +332,7 @@ impl<P: Projection> Fold<P> {
             .collect();
         rows.sort_unstable_by_key(|(_, entry)| entry.seq);
         self.dirty.retain(|key| self.rows.contains_key(key));
-        Evicted { rows }
+        Evicted::new(rows)
     }
 
     /// How many rows have settled since the last [`Self::evict_settled`].
@@ -263,28 +343,6 @@ impl<P: Projection> Fold<P> {
     /// How many rows are in memory.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
-    }
-}
-
-impl<P: Projection> Evicted<P> {
-    /// Their keys.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Uuid> + '_ {
-        self.rows.iter().map(|(key, _)| *key)
-    }
-
-    /// The rows that the table does not have yet, in the order of `seq`, and the changes to others.
-    pub(crate) fn into_writes(self) -> (Vec<StoredRow>, Changes) {
-        let mut fresh = Changes::default();
-        let mut changed = Changes::default();
-        for (key, entry) in &self.rows {
-            let changes = if entry.stored {
-                &mut changed
-            } else {
-                &mut fresh
-            };
-            changes.add::<P>(*key, entry);
-        }
-        (fresh.written, changed)
     }
 }
 
@@ -299,6 +357,7 @@ impl Changes {
             Some(row) => self.written.push(StoredRow {
                 key,
                 seq: entry.seq,
+                position: entry.position,
                 columns: P::columns(row).into_iter().map(Value::into_owned).collect(),
                 doc: P::to_doc(row).expect("rows are structs of strings, numbers and lists"),
             }),

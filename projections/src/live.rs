@@ -1,5 +1,6 @@
 //! What this process knows of a view that it projects or rebuilds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventstore::Position;
@@ -19,6 +20,8 @@ pub(crate) enum Activity {
     Retrying(String),
     /// Another process projects it; this one takes over when that one stops.
     StandingBy,
+    /// An operator wants it to stand still.
+    Paused(String),
     /// Standing still until somebody helps.
     Stopped(String),
 }
@@ -28,6 +31,8 @@ pub(crate) enum Activity {
 pub(crate) struct Live {
     position: watch::Sender<Position>,
     hurry: Notify,
+    rebuild_wanted: Notify,
+    restarts: AtomicU64,
     activity: Mutex<Activity>,
     rebuild: Mutex<Option<RebuildProgress>>,
 }
@@ -53,6 +58,26 @@ impl Live {
     /// Returns when somebody waits.
     pub(crate) async fn hurried(&self) {
         self.hurry.notified().await;
+    }
+
+    /// The view has to be folded anew.
+    pub(crate) fn want_rebuild(&self) {
+        self.rebuild_wanted.notify_one();
+    }
+
+    /// Returns when the view has to be folded anew.
+    pub(crate) async fn rebuild_is_wanted(&self) {
+        self.rebuild_wanted.notified().await;
+    }
+
+    /// The projector was stuck, and begins anew.
+    pub(crate) fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the projector was stuck.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
     }
 
     pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {

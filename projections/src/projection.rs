@@ -1,4 +1,4 @@
-//! What a view is: which events it wants, to which row each belongs, and how a row takes an event.
+//! What a view is: which events it wants, to which rows each belongs, and how a row takes an event.
 
 use aggregates::Event;
 use chrono::{DateTime, Utc};
@@ -22,13 +22,19 @@ pub trait Projection: Send + Sync + 'static {
     /// of them is parsed; every event of these is decoded, so that an unknown one is noticed.
     const CATEGORIES: &'static [&'static str];
 
-    /// The row that the event belongs to, if any. One event belongs to at most one row of a view.
-    fn key(event: &Event, facts: &Facts<'_>) -> Option<Uuid>;
+    /// To how many rows one event may belong; one that belongs to more is parked. Lists count with it,
+    /// so another number is another [`TableDef::version`].
+    const ROWS_PER_EVENT: u16 = 1;
 
-    /// Takes the event into the row (`None`: there is no such row yet, or not any more).
+    /// The rows that the event belongs to: none, one, or several.
+    fn keys(event: &Event, facts: &Facts<'_>) -> Keys;
+
+    /// Takes the event into the row of one of its keys (`None`: there is no such row yet, or not any
+    /// more). Called once for each key.
     ///
-    /// An error must leave the row as it was: the key is parked with that row.
+    /// An error must leave the row as it was: that key is parked with that row, and no other.
     fn apply(
+        key: Uuid,
         row: &mut Option<Self::Row>,
         event: &Event,
         facts: &Facts<'_>,
@@ -45,9 +51,56 @@ pub trait Projection: Send + Sync + 'static {
         serde_json::to_string(row)
     }
 
+    /// The row as its readers see it, where that is not all of it.
+    fn shown(row: Self::Row) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(row)
+    }
+
     /// The stored row.
     fn from_doc(doc: &str) -> serde_json::Result<Self::Row> {
         serde_json::from_str(doc)
+    }
+}
+
+/// The rows that an event belongs to, each once. The usual one row costs no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// It is not about any row of this view.
+    #[default]
+    None,
+    /// One row.
+    One(Uuid),
+    /// Several rows; sorted, so that a key that was named twice is found.
+    Many(Vec<Uuid>),
+}
+
+impl Keys {
+    /// As a list.
+    pub fn as_slice(&self) -> &[Uuid] {
+        match self {
+            Self::None => &[],
+            Self::One(key) => std::slice::from_ref(key),
+            Self::Many(keys) => keys,
+        }
+    }
+}
+
+impl From<Option<Uuid>> for Keys {
+    fn from(key: Option<Uuid>) -> Self {
+        key.map_or(Self::None, Self::One)
+    }
+}
+
+impl FromIterator<Uuid> for Keys {
+    fn from_iter<I: IntoIterator<Item = Uuid>>(keys: I) -> Self {
+        let mut keys: Vec<Uuid> = keys.into_iter().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        match *keys {
+            [] => Self::None,
+            [key] => Self::One(key),
+            [..] => Self::Many(keys),
+        }
     }
 }
 
@@ -94,4 +147,17 @@ pub enum ApplyError {
     /// The fold of the aggregate refuses it.
     #[error("{0}")]
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_named_twice_counts_once() {
+        let [a, b] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        assert_eq!(Keys::from_iter([]), Keys::None);
+        assert_eq!(Keys::from_iter([a, a]), Keys::One(a));
+        assert_eq!(Keys::from_iter([b, a, b]).as_slice(), [a, b]);
+    }
 }

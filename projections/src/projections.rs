@@ -5,24 +5,23 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventstore::{EventStore, Location, Position};
-use tokio::time::{Instant, timeout_at};
+use eventstore::{EventStore, Location, MigrationReport, Position, Schema};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::error::{OpenError, RebuildError, RunError, StoreError, WaitError};
-use crate::live::Live;
+use crate::error::{OpenError, QueryError, RebuildError, RunError, StoreError, WaitError};
+use crate::places::Places;
 use crate::projection::Projection;
-use crate::rebuild::{RebuildProgress, RebuildReport};
+use crate::rebuild::{RebuildOptions, RebuildProgress, RebuildReport};
+use crate::schema;
+use crate::site::Site;
 use crate::store::Store;
 use crate::table::TableDef;
 use crate::tail::Tail;
+use crate::view_of::ViewOf;
 use crate::views::customer::CustomerView;
 use crate::views::message::MessageView;
 use crate::views::saga::SagaView;
-use crate::{rebuild, runner};
-
-/// How often a waiter looks at a view that another process projects.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,20 +34,20 @@ pub enum View {
     Saga,
 }
 
-/// Runs `$body` with `$projection` as the type behind a [`View`].
-macro_rules! with_projection {
-    ($view:expr, $projection:ident => $body:expr) => {
+/// Runs `$body` with the typed handle of a [`View`].
+macro_rules! with_view {
+    ($all:expr, $view:expr, $of:ident => $body:expr) => {
         match $view {
             View::Customer => {
-                type $projection = CustomerView;
+                let $of = $all.customer();
                 $body
             }
             View::Message => {
-                type $projection = MessageView;
+                let $of = $all.message();
                 $body
             }
             View::Saga => {
-                type $projection = SagaView;
+                let $of = $all.saga();
                 $body
             }
         }
@@ -64,8 +63,12 @@ impl View {
         self.table().view
     }
 
-    pub(crate) fn table(self) -> &'static TableDef {
-        with_projection!(self, P => P::TABLE)
+    fn table(self) -> &'static TableDef {
+        match self {
+            Self::Customer => CustomerView::TABLE,
+            Self::Message => MessageView::TABLE,
+            Self::Saga => SagaView::TABLE,
+        }
     }
 }
 
@@ -97,6 +100,12 @@ pub struct Options {
     /// Rows that a rebuild folds in memory; beyond that those it has not used for longest leave for the
     /// table, and come back if they are needed.
     pub rows_in_memory: usize,
+    /// A projector that has made no progress for so long is stuck and begins anew. A page takes
+    /// milliseconds.
+    pub stuck_after: Duration,
+    /// Rebuilds stand back behind whatever else this process and this machine do: their threads get what
+    /// others leave, and they write in small pieces with pauses.
+    pub gentle: bool,
 }
 
 impl Default for Options {
@@ -104,6 +113,8 @@ impl Default for Options {
         Self {
             // A row is one to two kilobytes.
             rows_in_memory: 60_000,
+            stuck_after: Duration::from_secs(30),
+            gentle: true,
         }
     }
 }
@@ -114,18 +125,10 @@ pub struct Projections {
     inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) store: Arc<Store>,
-    pub(crate) log: EventStore,
-    pub(crate) tail: Tail,
-    pub(crate) options: Options,
-    live: [Live; View::ALL.len()],
-}
-
-impl Inner {
-    pub(crate) fn live(&self, view: View) -> &Live {
-        &self.live[view as usize]
-    }
+struct Inner {
+    customer: ViewOf<CustomerView>,
+    message: ViewOf<MessageView>,
+    saga: ViewOf<SagaView>,
 }
 
 impl fmt::Debug for Projections {
@@ -135,107 +138,144 @@ impl fmt::Debug for Projections {
 }
 
 impl Projections {
-    /// Brings the tables up to this build. Any number of processes may do it at once.
-    pub async fn migrate(location: &Location) -> Result<(), OpenError> {
+    /// Brings the tables at one place up to this build; [`Places::each`] has all. Any number of processes
+    /// may do it at once.
+    pub async fn migrate(location: &Location) -> Result<MigrationReport, OpenError> {
         Store::migrate(location).await
     }
 
-    /// Opens the views at `location`: usually the log's own.
-    pub async fn open(location: &Location, log: EventStore) -> Result<Self, OpenError> {
-        Self::open_with(location, log, Options::default()).await
+    /// Which tables of the views there are at a place and whom they allow, also beside a process that has
+    /// them open. Makes nothing; refuses what [`Projections::open`] refuses.
+    pub async fn schema(location: &Location) -> Result<Schema, OpenError> {
+        let found = Store::schema(location).await?;
+        schema::check(found)?;
+        Ok(found)
+    }
+
+    /// Opens the views: all with the log, or each at its place.
+    pub async fn open(places: impl Into<Places>, log: EventStore) -> Result<Self, OpenError> {
+        Self::open_with(places, log, Options::default()).await
     }
 
     /// Opens the views with options.
     pub async fn open_with(
-        location: &Location,
+        places: impl Into<Places>,
         log: EventStore,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let store = Store::open(location).await?;
-        for view in View::ALL {
-            // A view that nobody has projected yet is empty, not missing.
-            store.live(view.table()).await.map_err(OpenError::Schema)?;
+        let places = places.into();
+        let mut stores = Vec::new();
+        for place in places.each() {
+            let store = Arc::new(Store::open(place.location, &log).await?);
+            stores.extend(place.views.iter().map(|view| (*view, Arc::clone(&store))));
         }
+        let store = |wanted: View| {
+            let found = stores.iter().find(|(view, _)| *view == wanted);
+            Arc::clone(&found.expect("every view has a place").1)
+        };
+        let tail = Arc::new(Tail::new(log.clone()));
+        let parts = |view| (store(view), log.clone(), Arc::clone(&tail), options.clone());
         Ok(Self {
             inner: Arc::new(Inner {
-                store: Arc::new(store),
-                tail: Tail::new(log.clone()),
-                log,
-                options,
-                live: View::ALL.map(|_| Live::default()),
+                customer: ViewOf::at(parts(View::Customer)).await?,
+                message: ViewOf::at(parts(View::Message)).await?,
+                saga: ViewOf::at(parts(View::Saga)).await?,
             }),
         })
     }
 
-    /// Keeps a view up with the log until `shutdown`. Errors are waited out; a log that is not the one
-    /// the view was folded from stops the projection, loudly, until the view is rebuilt.
+    /// The customer view.
+    pub fn customer(&self) -> &ViewOf<CustomerView> {
+        &self.inner.customer
+    }
+
+    /// The message view.
+    pub fn message(&self) -> &ViewOf<MessageView> {
+        &self.inner.message
+    }
+
+    /// The saga view.
+    pub fn saga(&self) -> &ViewOf<SagaView> {
+        &self.inner.saga
+    }
+
+    pub(crate) fn site(&self, view: View) -> &Site {
+        with_view!(self, view, of => of.site())
+    }
+
+    /// See [`ViewOf::run`].
     pub async fn run(&self, view: View, shutdown: CancellationToken) {
-        with_projection!(view, P => runner::run::<P>(&self.inner, view, shutdown).await);
+        with_view!(self, view, of => of.run(shutdown).await);
     }
 
-    /// Brings a view up to the log once and returns where that is.
+    /// See [`ViewOf::run_until_caught_up`].
     pub async fn run_until_caught_up(&self, view: View) -> Result<Position, RunError> {
-        with_projection!(view, P => runner::run_until_caught_up::<P>(&self.inner, view).await)
+        with_view!(self, view, of => of.run_until_caught_up().await)
     }
 
-    /// Folds a view anew from the first event on, beside the live table, and then puts the new table in
-    /// its place. Readers see the old rows until that moment and the new ones from it on. Dropping the
-    /// future gives the rebuild up and changes nothing.
+    /// See [`ViewOf::rebuild`].
     pub async fn rebuild(
         &self,
         view: View,
         progress: impl FnMut(RebuildProgress) + Send,
     ) -> Result<RebuildReport, RebuildError> {
-        with_projection!(view, P => rebuild::rebuild::<P>(&self.inner, view, progress).await)
+        with_view!(self, view, of => of.rebuild(progress).await)
     }
 
-    /// Waits until queries of a view show everything up to `position`.
+    /// See [`ViewOf::rebuild_with`].
+    pub async fn rebuild_with(
+        &self,
+        view: View,
+        options: &RebuildOptions,
+        progress: impl FnMut(RebuildProgress) + Send,
+    ) -> Result<RebuildReport, RebuildError> {
+        with_view!(self, view, of => of.rebuild_with(options, progress).await)
+    }
+
+    /// See [`ViewOf::drop_old`].
+    pub async fn drop_old(&self, view: View) -> Result<usize, StoreError> {
+        with_view!(self, view, of => of.drop_old().await)
+    }
+
+    /// See [`ViewOf::wait_until`].
     pub async fn wait_until(
         &self,
         view: View,
         position: Position,
         timeout: Duration,
     ) -> Result<(), WaitError> {
-        let deadline = Instant::now() + timeout;
-        let live = self.inner.live(view);
-        let mut here = live.subscribe();
-        loop {
-            if *here.borrow_and_update() >= position {
-                return Ok(());
-            }
-            let mut at = *here.borrow();
-            if !live.is_projected_here() || Instant::now() >= deadline {
-                at = self.position(view).await?;
-            }
-            if at >= position {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(WaitError::Behind {
-                    view: view.as_str(),
-                    at,
-                    wanted: position,
-                    waited: timeout,
-                });
-            }
-            live.hurry();
-            let look = (Instant::now() + LOOK_EVERY).min(deadline);
-            // Running out of time is the usual way to look again at a view projected elsewhere.
-            let _ = timeout_at(look, here.wait_for(|at| *at >= position)).await;
-        }
+        self.site(view).wait_until(position, timeout).await
     }
 
-    /// Up to where queries of a view show the log.
+    /// See [`ViewOf::parked_since`].
+    pub async fn parked_since(
+        &self,
+        view: View,
+        key: Uuid,
+    ) -> Result<Option<Position>, QueryError> {
+        with_view!(self, view, of => of.parked_since(key).await)
+    }
+
+    /// See [`ViewOf::moved_past`].
+    pub async fn moved_past(
+        &self,
+        view: View,
+        seen: Position,
+        timeout: Duration,
+    ) -> Result<bool, StoreError> {
+        self.site(view).moved_past(seen, timeout).await
+    }
+
+    /// See [`ViewOf::position`].
     pub async fn position(&self, view: View) -> Result<Position, StoreError> {
-        let generation = self.inner.store.live(view.table()).await?;
-        Ok(generation.checkpoint.position)
+        self.site(view).position().await
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.inner.store
-    }
-
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.inner
+    /// Whether a part that writes views is gone: they stand still then until they are opened again, while
+    /// queries go on.
+    pub fn has_ended(&self) -> bool {
+        View::ALL
+            .iter()
+            .any(|view| self.site(*view).store.has_ended())
     }
 }

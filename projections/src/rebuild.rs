@@ -1,294 +1,240 @@
 //! Folds a view anew from the first event on, beside the live table, and cuts over at the end.
 //!
 //! The log is read in bulk and folded in memory; rows that have not moved for long leave it in bulk
-//! writes, while the next pages are folded already. Then come the indexes, what was appended meanwhile,
-//! and the one moment in which the live projector waits and the pointer moves.
+//! writes, while the next pages are folded already. Now and then everything is written, with a
+//! checkpoint, so that a rebuild that was cut off can be taken up again. Then come the indexes, what was
+//! appended meanwhile, a comparison with the live table if one is wanted, and the one moment in which the
+//! live projector waits and the pointer moves.
 
-use std::collections::HashSet;
-use std::mem;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use eventstore::{Checkpoint, Position, ReadError, RecordedEvent};
-use serde::Serialize;
-use tokio::task::JoinHandle;
-use uuid::Uuid;
+use eventstore::{Checkpoint, Position};
 
-use crate::error::{RebuildError, RunError, StoreError};
-use crate::fold::{Evicted, Fold, ParkedRecord};
+use crate::error::RebuildError;
+use crate::parking::Skips;
 use crate::projection::Projection;
-use crate::projections::{Inner, View};
-use crate::projector::{Paged, Projector};
-use crate::store::{Committed, Generation, PageCommit, RebuildClaim, Store};
+use crate::projector::Projector;
+use crate::site::Site;
+use crate::store::{Generation, RebuildClaim};
+use crate::verbs::Verbs;
 
-/// One in this many of the rows that fit into memory makes a batch: rows that have settled leave for the
-/// table by the batch. Enough to make a bulk write worth it, few enough that the writes go along with
-/// the reading.
-const BATCHES: usize = 15;
+mod build;
+mod crew;
+mod cutover;
+mod hand;
+mod report;
+mod seen;
 
-/// How far a rebuild is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct RebuildProgress {
-    /// Events examined.
-    pub position: Position,
-    /// Events to examine, as far as is known.
-    pub total: Position,
+pub use report::{Phase, RebuildProgress, RebuildReport};
+
+use build::Build;
+use cutover::belongs;
+use report::Reporter;
+
+/// Most workers of one rebuild. They all wait for one reader of the log.
+pub const WORKERS_MAX: usize = 16;
+
+/// How a rebuild goes about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildOptions {
+    /// Workers that decode and fold side by side; 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// Compare the new table with the live one before it takes its place. Where they differ, it does not.
+    pub verify: bool,
+    /// Whether the new table takes the place of the live one.
+    pub cutover: Cutover,
+    /// Go on with the table that a rebuild has left behind that was cut off or did not cut over.
+    pub resume: bool,
+    /// How often what was done is made safe against a kill.
+    pub checkpoint_every: Duration,
 }
 
-/// What a rebuild did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RebuildReport {
-    /// Events examined.
-    pub events: i64,
-    /// The new table's place in the log when it went live.
-    pub position: Position,
-    /// Number of the new table.
-    pub generation: i64,
-    /// Events that could not be taken.
-    pub parked_events: u64,
-    /// How long it took.
-    #[serde(serialize_with = "seconds")]
-    pub took: Duration,
+impl Default for RebuildOptions {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            verify: false,
+            cutover: Cutover::Auto,
+            resume: false,
+            // A checkpoint costs about a second of work; most rebuilds are shorter than this.
+            checkpoint_every: Duration::from_secs(30),
+        }
+    }
 }
 
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(took.as_secs_f64())
+/// What becomes of a table that is complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cutover {
+    /// It takes the place of the live one.
+    #[default]
+    Auto,
+    /// It waits for a rebuild that resumes it.
+    Manual,
 }
 
 /// Rebuilds one view.
 pub(crate) async fn rebuild<P: Projection>(
-    inner: &Inner,
-    view: View,
+    site: &Site,
+    options: &RebuildOptions,
     mut progress: impl FnMut(RebuildProgress) + Send,
 ) -> Result<RebuildReport, RebuildError> {
-    let started = Instant::now();
-    let Some(claim) = inner.store.claim_rebuild(P::TABLE).await? else {
-        return Err(RebuildError::Running {
-            view: view.as_str(),
-        });
+    let start = match options.resume {
+        true => Start::Resume,
+        false => Start::Anew,
     };
-    let _shown = Shown(inner, view);
-    let mut report = |position: Position, total: Position| {
-        let now = RebuildProgress { position, total };
-        *inner.live(view).rebuild() = Some(now);
-        progress(now);
-    };
-    inner.store.live(P::TABLE).await?;
-    inner.store.drop_retired(P::TABLE).await?;
-    let generation = inner.store.create_building(P::TABLE).await?;
-    let mut build = Build::<P>::new(inner, generation);
-    build.scan(inner, &mut report).await?;
-    let parked_events = build.parked.len() as u64;
-    let generation = build.finish().await?;
-    let projector = cut_over::<P>(inner, generation, claim, &mut report).await?;
+    run::<P>(site, options, start, None, &mut progress).await
+}
+
+/// Rebuilds a view whose definition has changed; goes on with what an earlier process has left behind.
+pub(crate) async fn renew<P: Projection>(site: &Site) -> Result<RebuildReport, RebuildError> {
+    let options = RebuildOptions::default();
+    run::<P>(site, &options, Start::Either, None, &mut |_| {}).await
+}
+
+/// Rebuilds one view as it was at a position.
+pub(crate) async fn rebuild_up_to<P: Projection>(
+    site: &Site,
+    options: &RebuildOptions,
+    position: Position,
+    mut progress: impl FnMut(RebuildProgress) + Send,
+) -> Result<RebuildReport, RebuildError> {
+    run::<P>(site, options, Start::Anew, Some(position), &mut progress).await
+}
+
+async fn run<P: Projection>(
+    site: &Site,
+    options: &RebuildOptions,
+    start: Start,
+    until: Option<Position>,
+    progress: &mut (dyn FnMut(RebuildProgress) + Send),
+) -> Result<RebuildReport, RebuildError> {
+    let claimed = site.store.claim_rebuild(P::TABLE).await?;
+    let mut claim = claimed.ok_or(RebuildError::Running { view: site.name() })?;
+    let mut report = Reporter::new(site, progress);
+    let result = work::<P>(site, options, start, until, &mut claim, &mut report).await;
+    claim.give_back().await;
+    result
+}
+
+async fn work<P: Projection>(
+    site: &Site,
+    options: &RebuildOptions,
+    start: Start,
+    until: Option<Position>,
+    claim: &mut RebuildClaim,
+    report: &mut Reporter<'_>,
+) -> Result<RebuildReport, RebuildError> {
+    let live = site.store.live(P::TABLE).await?;
+    if options.verify && !belongs(site, &live).await? {
+        return Err(RebuildError::NothingToVerify { view: site.name() });
+    }
+    let until = until.unwrap_or(Position(i64::MAX));
+    let mut to = site.log.head().await?.min(until);
+    if options.verify {
+        // Both have to be at the same place then, and only the new one can be made to wait.
+        to = to.min(live.checkpoint.position);
+    }
+    let begun = begin::<P>(site, start, to).await?;
+    let workers = options.workers.clamp(1, WORKERS_MAX);
+    let mut build = Build::<P>::new(site, begun, workers, options.checkpoint_every).await?;
+    build.scan(site, to, report).await?;
+    let (generation, parked_events) = build.finish(report).await?;
+
+    let mut projector = Projector::<P>::resume(&site.store, &generation).await?;
+    let mut verification = None;
+    if options.verify {
+        let verified = cutover::verify(site, &mut projector, claim, report).await?;
+        verification = Some(verified);
+    }
+    let differs = verification.as_ref().is_some_and(|it| it.differing > 0);
+    let live = options.cutover == Cutover::Auto && !differs;
+    if live {
+        cutover::cut_over(site, &mut projector, claim, until, report).await?;
+        site.live.set(projector.checkpoint().position);
+    }
     let position = projector.checkpoint().position;
-    inner.live(view).set(position);
     Ok(RebuildReport {
         events: position.0,
         position,
         generation: projector.generation(),
         parked_events,
-        took: started.elapsed(),
+        live,
+        verification,
+        took: report.elapsed(),
     })
 }
 
-/// Takes the progress off the status, also when the rebuild's future is dropped.
-struct Shown<'a>(&'a Inner, View);
-
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        *self.0.live(self.1).rebuild() = None;
-    }
+/// Where a rebuild starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// At the first event.
+    Anew,
+    /// Where one before it has stopped.
+    Resume,
+    /// There, if one has and its table is of use; else at the first event.
+    Either,
 }
 
-/// The fold of the bulk read, and the table it goes to.
-struct Build<P: Projection> {
-    store: Arc<Store>,
+/// The table that is built.
+pub(crate) struct Begun {
     generation: Generation,
-    most: usize,
-    fold: Fold<P>,
-    parked: Vec<ParkedRecord>,
-    spilled: HashSet<Uuid>,
-    keyed: bool,
-    writing: Option<Writing>,
-    last: Option<(Checkpoint, chrono::DateTime<chrono::Utc>)>,
+    /// There is no row in it yet.
+    anew: bool,
+    /// What operators had left out.
+    skips: Skips,
 }
 
-/// Rows on their way to the table; given up together with the rebuild.
-struct Writing(JoinHandle<Result<(), StoreError>>);
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl<P: Projection> Build<P> {
-    fn new(inner: &Inner, generation: Generation) -> Self {
-        Self {
-            store: Arc::clone(&inner.store),
-            generation,
-            most: inner.options.rows_in_memory,
-            fold: Fold::new(HashSet::new()),
-            parked: Vec::new(),
-            spilled: HashSet::new(),
-            keyed: false,
-            writing: None,
-            last: None,
-        }
-    }
-
-    async fn scan(
-        &mut self,
-        inner: &Inner,
-        report: &mut impl FnMut(Position, Position),
-    ) -> Result<(), RunError> {
-        let total = inner.log.head().await?;
-        report(Position::ZERO, total);
-        let mut scan = inner.log.scan(Checkpoint::START, total);
-        while let Some(page) = scan.next().await {
-            let page = page?;
-            let Some(last) = page.last() else { continue };
-            self.take(&page).await?;
-            self.last = Some((last.checkpoint(), last.recorded_at));
-            report(last.position, total);
-        }
-        Ok(())
-    }
-
-    async fn take(&mut self, page: &[RecordedEvent]) -> Result<(), RunError> {
-        let steps = self.fold.decode(page);
-        let mut missing = self.fold.missing(&steps);
-        missing.retain(|key| self.spilled.contains(key));
-        if !missing.is_empty() {
-            self.written().await?;
-            let number = self.generation.number;
-            let rows = self.store.load(P::TABLE, number, missing).await?;
-            self.fold.loaded(rows)?;
-        }
-        self.parked.extend(self.fold.apply(steps));
-        if self.fold.len() > self.most {
-            // What stays are the orders that are still moving at this point of the log.
-            let evicted = self.fold.evict(self.most - self.most / 4);
-            self.spill(evicted).await?;
-        } else if self.fold.settled() > self.most / BATCHES {
-            let evicted = self.fold.evict_settled();
-            self.spill(evicted).await?;
-        }
-        Ok(())
-    }
-
-    /// Hands rows over to be written while the fold goes on.
-    async fn spill(&mut self, evicted: Evicted<P>) -> Result<(), RunError> {
-        self.written().await?;
-        // From now on rows may have to be found again.
-        self.index_key().await?;
-        self.spilled.extend(evicted.keys());
-        self.write(evicted);
-        Ok(())
-    }
-
-    async fn index_key(&mut self) -> Result<(), StoreError> {
-        if !mem::replace(&mut self.keyed, true) {
-            let number = self.generation.number;
-            self.store.index_key(P::TABLE, number).await?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, evicted: Evicted<P>) {
-        let store = Arc::clone(&self.store);
-        let number = self.generation.number;
-        self.writing = Some(Writing(tokio::spawn(async move {
-            let (fresh, changed) = evicted.into_writes();
-            store.bulk(P::TABLE, number, fresh).await?;
-            store.rewrite(P::TABLE, number, changed).await
-        })));
-    }
-
-    /// Waits for the rows that were handed over.
-    async fn written(&mut self) -> Result<(), StoreError> {
-        match self.writing.take() {
-            Some(mut writing) => (&mut writing.0).await.map_err(|_| StoreError::WriterGone)?,
-            None => Ok(()),
-        }
-    }
-
-    /// Writes what is left, the indexes and the checkpoint.
-    async fn finish(mut self) -> Result<Generation, RunError> {
-        self.written().await?;
-        let rest = self.fold.evict(0);
-        let number = self.generation.number;
-        self.write(rest);
-        self.written().await?;
-        self.index_key().await?;
-        self.store.index_lists(P::TABLE, number).await?;
-        let Some((to, recorded_at)) = self.last else {
-            return Ok(self.generation);
-        };
-        let commit = PageCommit {
-            generation: number,
-            from: self.generation.checkpoint,
-            to,
-            recorded_at,
-            changes: self.fold.changes(),
-            parked: mem::take(&mut self.parked),
-        };
-        match self.store.commit(P::TABLE, commit).await? {
-            Committed::Yes => {}
-            Committed::Fenced => {
-                return Err(StoreError::Replaced {
-                    view: P::TABLE.view,
-                }
-                .into());
+/// Finds or makes the table; the old one that an earlier rebuild has replaced makes room for it.
+async fn begin<P: Projection>(
+    site: &Site,
+    start: Start,
+    to: Position,
+) -> Result<Begun, RebuildError> {
+    let skips = Verbs::of(site.name()).skips(&site.log, to).await?;
+    if start != Start::Anew {
+        match left_behind::<P>(site).await {
+            Ok(generation) => {
+                site.store.drop_old(P::TABLE).await?;
+                site.store.take_up(P::TABLE, &generation).await?;
+                return Ok(Begun {
+                    generation,
+                    anew: false,
+                    skips,
+                });
             }
-        }
-        self.generation.checkpoint = to;
-        Ok(self.generation)
-    }
-}
-
-/// Catches up with the log, holds the live projector, catches up with it and moves the pointer, so that
-/// no reader ever sees less than before.
-async fn cut_over<P: Projection>(
-    inner: &Inner,
-    generation: Generation,
-    mut claim: RebuildClaim,
-    report: &mut impl FnMut(Position, Position),
-) -> Result<Projector<P>, RunError> {
-    let mut projector = Projector::<P>::resume(&inner.store, &generation).await?;
-    while let Paged::Applied { full: true } = projector.page(&inner.store, &inner.tail).await? {
-        let position = projector.checkpoint().position;
-        report(position, inner.log.head().await?.max(position));
-    }
-    let live = claim.hold_live(P::TABLE).await?;
-    let reached = match live {
-        Some(live) if belongs(inner, &live).await? => live.checkpoint.position,
-        // The live table was folded from another log: there is nothing to catch up with.
-        _ => Position::ZERO,
-    };
-    while projector.checkpoint().position < reached {
-        match projector.page(&inner.store, &inner.tail).await? {
-            Paged::Applied { .. } => {}
-            Paged::CaughtUp | Paged::Fenced => {
-                return Err(StoreError::Replaced {
-                    view: P::TABLE.view,
-                }
-                .into());
-            }
+            Err(RebuildError::Failed(error)) => return Err(error.into()),
+            Err(error) if start == Start::Resume => return Err(error),
+            // What is there is of no use.
+            Err(_) => {}
         }
     }
-    claim.cut_over(P::TABLE, projector.generation()).await?;
-    let position = projector.checkpoint().position;
-    report(position, position);
-    Ok(projector)
+    site.store.drop_old(P::TABLE).await?;
+    Ok(Begun {
+        generation: site.store.create_building(P::TABLE).await?,
+        anew: true,
+        skips,
+    })
 }
 
-async fn belongs(inner: &Inner, live: &Generation) -> Result<bool, RunError> {
-    match inner.log.read_page(&live.checkpoint, 1).await {
-        Ok(_) => Ok(true),
-        Err(ReadError::CheckpointMismatch { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+/// The table of a rebuild that was cut off or did not cut over, if this build can go on with it.
+async fn left_behind<P: Projection>(site: &Site) -> Result<Generation, RebuildError> {
+    let view = site.name();
+    let found = site.store.building(P::TABLE).await?;
+    let found = found.ok_or(RebuildError::NothingToResume { view })?;
+    if found.version != P::TABLE.version {
+        return Err(RebuildError::OtherVersion {
+            view,
+            found: found.version,
+            known: P::TABLE.version,
+        });
+    }
+    if found.checkpoint != Checkpoint::START && !belongs(site, &found).await? {
+        return Err(RebuildError::OtherLog { view });
+    }
+    let verbs = Verbs::of(view);
+    let reached = found.checkpoint.position;
+    match verbs.skipped_since(&site.log, reached).await? {
+        true => Err(RebuildError::SkippedSince { view }),
+        false => Ok(found),
     }
 }

@@ -4,23 +4,25 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use eventstore::Position;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{RebuildError, RunError};
+use crate::error::{RebuildError, RunError, chain};
 use crate::live::Activity;
 use crate::projection::Projection;
-use crate::projections::{Inner, View};
 use crate::projector::{Paged, Projector};
-use crate::rebuild;
+use crate::rebuild::{self, RebuildOptions};
+use crate::site::Site;
+use crate::store::Generation;
+use crate::verbs::{Verbs, pause_of};
 
 /// Shortest time between two pages that are not full. Under load it gathers larger pages, which cost
 /// far less per event; an event that comes alone, or that somebody waits for, is taken at once.
 const GATHER: Duration = Duration::from_millis(25);
 
-/// How often to drop replaced tables, and to look whether the own one was replaced, which a projector
-/// with nothing to store would not notice.
-const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// How often to look whether the own table was replaced, which a projector with nothing to store would
+/// not notice.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Waits after errors: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -32,80 +34,140 @@ const STAND_BY: Duration = Duration::from_millis(400);
 /// How often a projection that stands still looks whether its view was rebuilt.
 const STOPPED_LOOKS: Duration = Duration::from_secs(1);
 
+/// How often a view that was told to stand still looks whether it may go on.
+const PAUSED_LOOKS: Duration = Duration::from_millis(500);
+
 /// Runs until `shutdown`.
-pub(crate) async fn run<P: Projection>(inner: &Inner, view: View, shutdown: CancellationToken) {
+pub(crate) async fn run<P: Projection>(site: &Site, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
-        () = keep_up::<P>(inner, view) => {}
+        () = keep_up::<P>(site) => {}
+        () = rebuild_when_wanted::<P>(site) => {}
     }
-    *inner.live(view).activity() = Activity::Absent;
+    *site.live.activity() = Activity::Absent;
 }
 
 /// Runs once; the first error ends it.
-pub(crate) async fn run_until_caught_up<P: Projection>(
-    inner: &Inner,
-    view: View,
-) -> Result<Position, RunError> {
-    let mut projector = open::<P>(inner, view).await?;
+pub(crate) async fn run_until_caught_up<P: Projection>(site: &Site) -> Result<Position, RunError> {
+    let mut projector = open::<P>(site).await?;
     loop {
-        match projector.page(&inner.store, &inner.tail).await? {
-            Paged::Applied { .. } => inner.live(view).set(projector.checkpoint().position),
+        match projector.page(site).await? {
+            Paged::Applied { .. } | Paged::Verb => {
+                site.live.set(projector.checkpoint().position);
+            }
             Paged::CaughtUp => return Ok(projector.checkpoint().position),
-            Paged::Fenced => projector = open::<P>(inner, view).await?,
+            Paged::Fenced => projector = open::<P>(site).await?,
         }
     }
 }
 
-async fn keep_up<P: Projection>(inner: &Inner, view: View) {
+async fn keep_up<P: Projection>(site: &Site) {
     let mut wait = RETRY_FIRST;
     loop {
-        let before = inner.live(view).subscribe().borrow().0;
-        let Err(error) = follow::<P>(inner, view).await;
-        if inner.live(view).subscribe().borrow().0 > before {
+        let before = site.live.subscribe().borrow().0;
+        let Err(error) = follow::<P>(site).await;
+        if site.live.subscribe().borrow().0 > before {
             wait = RETRY_FIRST;
         }
         let reason = chain(&error);
         if error.is_final() {
-            stand_still(inner, view, reason).await;
+            stand_still(site, reason).await;
             continue;
         }
-        tracing::warn!(view = view.as_str(), %reason, "projection failed, trying again");
-        *inner.live(view).activity() = Activity::Retrying(reason);
+        if matches!(error, RunError::Stuck { .. }) {
+            site.live.restarted();
+            // On one of them the question still waits for its answer, and the next one would wait behind it.
+            site.store.forget_connections();
+        }
+        tracing::warn!(view = site.name(), %reason, "projection failed, trying again");
+        *site.live.activity() = Activity::Retrying(reason);
         sleep(shortened(wait)).await;
         wait = (wait * 2).min(RETRY_LAST);
     }
 }
 
 /// Takes page after page; ends with the first error.
-async fn follow<P: Projection>(inner: &Inner, view: View) -> Result<Infallible, RunError> {
-    let live = inner.live(view);
-    let mut projector = open::<P>(inner, view).await?;
-    let mut tidied = Instant::now();
+async fn follow<P: Projection>(site: &Site) -> Result<Infallible, RunError> {
+    let live = &site.live;
+    let mut projector = open::<P>(site).await?;
+    wait_while_paused(site).await?;
+    let mut looked = Instant::now();
     loop {
         let started = Instant::now();
-        let paged = projector.page(&inner.store, &inner.tail).await?;
+        let paged = timely(site, projector.page(site)).await?;
         if paged != Paged::Fenced {
             *live.activity() = Activity::Running;
             live.set(projector.checkpoint().position);
         }
         match paged {
             Paged::Applied { full: true } => {}
-            Paged::Applied { full: false } => gather(inner, view, started).await,
+            Paged::Applied { full: false } => gather(site, started).await,
             Paged::CaughtUp => {
                 let at = projector.checkpoint().position;
-                inner.log.wait_past(at, TIDY_EVERY).await?;
-                gather(inner, view, started).await;
+                site.log.wait_past(at, LOOK_EVERY).await?;
+                gather(site, started).await;
             }
+            Paged::Verb => heed(site).await?,
             Paged::Fenced => {
-                stand_by::<P>(inner, view, projector.generation()).await?;
-                projector = open::<P>(inner, view).await?;
+                stand_by::<P>(site, projector.generation()).await?;
+                projector = open::<P>(site).await?;
             }
         }
-        if tidied.elapsed() >= TIDY_EVERY {
-            tidied = Instant::now();
-            inner.store.drop_retired(P::TABLE).await?;
-            if inner.store.live(P::TABLE).await?.number != projector.generation() {
-                projector = open::<P>(inner, view).await?;
+        if looked.elapsed() >= LOOK_EVERY {
+            looked = Instant::now();
+            let live = timely(site, async { Ok(site.store.live(P::TABLE).await?) });
+            if live.await?.number != projector.generation() {
+                projector = open::<P>(site).await?;
+            }
+            wait_while_paused(site).await?;
+        }
+    }
+}
+
+/// Whoever does not come back is taken for stuck, given up, and begun anew: a question that is never
+/// answered must not hold a view up for ever.
+async fn timely<T>(
+    site: &Site,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    let after = site.options.stuck_after;
+    match timeout(after, work).await {
+        Ok(result) => result,
+        Err(_) => Err(RunError::Stuck { after }),
+    }
+}
+
+/// Does what the verb that was just taken has left to do.
+async fn heed(site: &Site) -> Result<(), RunError> {
+    let live = timely(site, async { Ok(site.store.live(site.def).await?) });
+    if live.await?.rebuild_wanted.is_some() {
+        site.live.want_rebuild();
+    }
+    wait_while_paused(site).await
+}
+
+/// Returns when nobody wants the view to stand still.
+async fn wait_while_paused(site: &Site) -> Result<(), RunError> {
+    let verbs = Verbs::of(site.name());
+    while let Some(pause) = timely(site, verbs.paused(&site.log)).await? {
+        *site.live.activity() = Activity::Paused(pause_of(&pause));
+        sleep(PAUSED_LOOKS).await;
+    }
+    Ok(())
+}
+
+/// Folds the view anew beside the running projector whenever what an operator wanted needs it.
+async fn rebuild_when_wanted<P: Projection>(site: &Site) {
+    loop {
+        site.live.rebuild_is_wanted().await;
+        match rebuild::rebuild::<P>(site, &RebuildOptions::default(), |_| {}).await {
+            // Somebody else is at it, and reads the same verbs.
+            Ok(_) | Err(RebuildError::Running { .. }) => {}
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(view = site.name(), %reason, "the view could not be folded anew, trying again");
+                sleep(shortened(RETRY_LAST)).await;
+                site.live.want_rebuild();
             }
         }
     }
@@ -113,18 +175,15 @@ async fn follow<P: Projection>(inner: &Inner, view: View) -> Result<Infallible, 
 
 /// Another projector of the view is at work, or the table is being replaced: leaves the view alone until
 /// the table is another one, or nothing moves although the log goes on.
-async fn stand_by<P: Projection>(
-    inner: &Inner,
-    view: View,
-    generation: i64,
-) -> Result<(), RunError> {
-    let live = inner.live(view);
+async fn stand_by<P: Projection>(site: &Site, generation: i64) -> Result<(), RunError> {
+    let live = &site.live;
     let mut before = None;
     loop {
-        let now = inner.store.live(P::TABLE).await?;
+        let look = async { Ok((site.store.live(P::TABLE).await?, site.log.head().await?)) };
+        let (now, head) = timely(site, look).await?;
         let at = now.checkpoint.position;
         live.set(at);
-        let stuck = before == Some(at) && inner.log.head().await? > at;
+        let stuck = before == Some(at) && head > at;
         if now.number != generation || stuck {
             return Ok(());
         }
@@ -135,28 +194,28 @@ async fn stand_by<P: Projection>(
 }
 
 /// Waits until `GATHER` after `started`, or until somebody is in a hurry.
-async fn gather(inner: &Inner, view: View, started: Instant) {
+async fn gather(site: &Site, started: Instant) {
     tokio::select! {
         () = sleep_until(started + GATHER) => {}
-        () = inner.live(view).hurried() => {}
+        () = site.live.hurried() => {}
     }
 }
 
 /// A projector of the live table. A table of an older definition of the view is rebuilt first; one of a
 /// newer build is left to that build.
-async fn open<P: Projection>(inner: &Inner, view: View) -> Result<Projector<P>, RunError> {
-    let mut generation = inner.store.live(P::TABLE).await?;
+async fn open<P: Projection>(site: &Site) -> Result<Projector<P>, RunError> {
+    let look = async || timely(site, async { Ok(site.store.live(P::TABLE).await?) }).await;
+    let mut generation = look().await?;
     if generation.version < P::TABLE.version {
         tracing::info!(
-            view = view.as_str(),
+            view = site.name(),
             "the view's definition has changed, rebuilding it"
         );
-        match rebuild::rebuild::<P>(inner, view, |_| {}).await {
-            Err(RebuildError::Failed(error)) => return Err(error),
-            // Somebody else is at it: whether it is done shows in what is live now.
-            Ok(_) | Err(RebuildError::Running { .. }) => {}
+        // Somebody else may be at it: whether it is done shows in what is live then.
+        if let Err(RebuildError::Failed(error)) = rebuild::renew::<P>(site).await {
+            return Err(error);
         }
-        generation = inner.store.live(P::TABLE).await?;
+        generation = look().await?;
     }
     if generation.version != P::TABLE.version {
         return Err(RunError::Version {
@@ -164,26 +223,46 @@ async fn open<P: Projection>(inner: &Inner, view: View) -> Result<Projector<P>, 
             known: P::TABLE.version,
         });
     }
+    if generation.rebuild_wanted.is_some() {
+        site.live.want_rebuild();
+    }
+    timely(site, resume(site, generation)).await
+}
+
+/// Goes on with the table, and with what an older build could not take.
+async fn resume<P: Projection>(
+    site: &Site,
+    mut generation: Generation,
+) -> Result<Projector<P>, RunError> {
     if generation.stopped.is_some() {
-        inner
-            .store
+        site.store
             .note_stopped(P::TABLE, generation.number, None)
             .await?;
     }
-    Projector::resume(&inner.store, &generation).await
+    loop {
+        let mut projector = Projector::resume(&site.store, &generation).await?;
+        if projector.take_what_was_unknown(site).await? != Paged::Fenced {
+            return Ok(projector);
+        }
+        generation = site.store.live(P::TABLE).await?;
+    }
 }
 
 /// Says why and waits until the view was rebuilt.
-async fn stand_still(inner: &Inner, view: View, reason: String) {
-    tracing::error!(view = view.as_str(), %reason, "projection stopped: rebuild the view or repair the log");
-    *inner.live(view).activity() = Activity::Stopped(reason.clone());
+async fn stand_still(site: &Site, reason: String) {
+    let reason = format!(
+        "{reason}; fold the view anew with `bookmarket replay {}`, or bring back the log that it was folded from",
+        site.name()
+    );
+    tracing::error!(view = site.name(), %reason, "projection stopped");
+    *site.live.activity() = Activity::Stopped(reason.clone());
     let mut stopped = None;
     loop {
-        match inner.store.live(view.table()).await {
+        match site.store.live(site.def).await {
             Ok(generation) if stopped.is_none() => {
-                let noted = inner
+                let noted = site
                     .store
-                    .note_stopped(view.table(), generation.number, Some(reason.clone()))
+                    .note_stopped(site.def, generation.number, Some(reason.clone()))
                     .await;
                 // Where it cannot be noted now, it is noted at the next look.
                 stopped = noted.is_ok().then_some(generation.number);
@@ -198,15 +277,4 @@ async fn stand_still(inner: &Inner, view: View, reason: String) {
 /// By up to a half, at random, so that several processes do not keep step.
 fn shortened(wait: Duration) -> Duration {
     wait.mul_f64(1.0 - fastrand::f64() / 2.0)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

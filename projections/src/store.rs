@@ -3,30 +3,28 @@
 //! One enum over two backends, with the same few operations. None of them knows a view: tables come
 //! from [`TableDef`], rows from the fold.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use eventstore::{Checkpoint, Location, Position};
+use eventstore::{Checkpoint, EventStore, Location, MigrationReport, Position, Schema};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
-use crate::fold::{Changes, ParkedRecord, StoredRow};
+use crate::fold::{Changes, LoadedRow, StoredRow};
+use crate::parking::{ParkedEvent, ParkedKey, ParkedRecord, Parking};
+use crate::places::is_same;
+use crate::release::Released;
 use crate::table::{Condition, Dialect, Sort, TableDef};
 
+mod hold;
 mod postgres;
 mod readers;
 mod sqlite;
 mod writer;
 
+pub(crate) use hold::{RebuildClaim, Snapshot};
 pub(crate) use postgres::PostgresViews;
 pub(crate) use sqlite::SqliteViews;
-
-/// Replaced tables stay this long for readers that still follow the old pointer; the longest query
-/// ends far earlier.
-pub(crate) const RETIRED_TABLES_STAY_MS: i64 = 60_000;
-
-/// Refinery's history of our own migrations; the log has another one in the same database.
-pub(crate) const MIGRATIONS_TABLE: &str = "projection_migrations";
 
 /// One table of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +34,10 @@ pub(crate) struct Generation {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) recorded_at: Option<DateTime<Utc>>,
     pub(crate) stopped: Option<String>,
+    /// Why it has to be folded anew.
+    pub(crate) rebuild_wanted: Option<String>,
+    /// How long ago the checkpoint last moved, by the store's clock.
+    pub(crate) idle: Option<Duration>,
 }
 
 /// The result of folding one page, to be stored as a whole or not at all.
@@ -46,6 +48,8 @@ pub(crate) struct PageCommit {
     pub(crate) recorded_at: DateTime<Utc>,
     pub(crate) changes: Changes,
     pub(crate) parked: Vec<ParkedRecord>,
+    pub(crate) released: Vec<Released>,
+    pub(crate) rebuild_wanted: Option<String>,
 }
 
 /// Whether a page was stored.
@@ -58,30 +62,29 @@ pub(crate) enum Committed {
     Fenced,
 }
 
-/// A parked event as listed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ParkedEvent {
-    /// The row that stands still.
-    pub key: Uuid,
-    /// The event's place in the log.
-    pub position: Position,
-    /// Its type.
-    pub event_type: String,
-    /// Why it could not be taken.
-    pub reason: String,
+/// Where a parked event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ParkedAt {
+    pub(crate) position: Position,
+    /// What follows on its stream is parked with it.
+    pub(crate) breaks_stream: bool,
 }
+
+/// Keys of which an event is parked because an older build did not know its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownAt {
+    pub(crate) key: Uuid,
+    pub(crate) event_type: String,
+    pub(crate) schema_version: i16,
+}
+
+/// A table, and what [`TableDef::tally_query`] found in it.
+pub(crate) type Tally = (Generation, Vec<(Option<String>, u64)>);
 
 /// The store of all views.
 pub(crate) enum Store {
     Postgres(PostgresViews),
     Sqlite(SqliteViews),
-}
-
-/// The right to rebuild one view. Held by one process at a time; given back when dropped.
-pub(crate) enum RebuildClaim {
-    Postgres(postgres::Claim),
-    Sqlite(sqlite::Claim),
 }
 
 macro_rules! on_each {
@@ -94,17 +97,28 @@ macro_rules! on_each {
 }
 
 impl Store {
-    pub(crate) async fn migrate(location: &Location) -> Result<(), OpenError> {
+    pub(crate) async fn migrate(location: &Location) -> Result<MigrationReport, OpenError> {
         match location {
             Location::Postgres { .. } => PostgresViews::migrate(location).await,
             Location::Sqlite { dir } => SqliteViews::migrate(dir),
         }
     }
 
-    pub(crate) async fn open(location: &Location) -> Result<Self, OpenError> {
+    pub(crate) async fn schema(location: &Location) -> Result<Schema, OpenError> {
+        match location {
+            Location::Postgres { .. } => PostgresViews::schema(location).await,
+            Location::Sqlite { dir } => SqliteViews::schema(dir),
+        }
+    }
+
+    /// Opens what is kept at a place for the views of `log`.
+    pub(crate) async fn open(location: &Location, log: &EventStore) -> Result<Self, OpenError> {
         Ok(match location {
             Location::Postgres { .. } => Self::Postgres(PostgresViews::open(location).await?),
-            Location::Sqlite { dir } => Self::Sqlite(SqliteViews::open(dir)?),
+            Location::Sqlite { dir } => {
+                let alone = !is_same(location, log.location());
+                Self::Sqlite(SqliteViews::open(dir, alone)?)
+            }
         })
     }
 
@@ -124,21 +138,72 @@ impl Store {
         on_each!(self, store => store.live(def))?.ok_or(StoreError::NoTable { view: def.view })
     }
 
-    pub(crate) async fn parked_keys(
+    /// What stands still.
+    pub(crate) async fn parking(
         &self,
         def: &'static TableDef,
         generation: i64,
-    ) -> Result<HashSet<Uuid>, StoreError> {
-        on_each!(self, store => store.parked_keys(def, generation))
+    ) -> Result<Parking, StoreError> {
+        on_each!(self, store => store.parking(def, generation))
     }
 
+    /// The keys that stand still, the one that has for longest first, and how many they are.
     pub(crate) async fn parked(
         &self,
         def: &'static TableDef,
         generation: i64,
         limit: usize,
-    ) -> Result<(Vec<ParkedEvent>, u64), StoreError> {
+    ) -> Result<(Vec<ParkedKey>, u64), StoreError> {
         on_each!(self, store => store.parked(def, generation, limit))
+    }
+
+    /// What is parked of a key, in order.
+    pub(crate) async fn parked_events(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        key: Uuid,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, StoreError> {
+        on_each!(self, store => store.parked_events(def, generation, key, limit))
+    }
+
+    /// Where what is parked of a key is, in order.
+    pub(crate) async fn parked_of(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        key: Uuid,
+        limit: usize,
+    ) -> Result<Vec<ParkedAt>, StoreError> {
+        on_each!(self, store => store.parked_of(def, generation, key, limit))
+    }
+
+    /// What is parked for an unknown type, the oldest first.
+    pub(crate) async fn parked_as_unknown(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        limit: usize,
+    ) -> Result<Vec<UnknownAt>, StoreError> {
+        on_each!(self, store => store.parked_as_unknown(def, generation, limit))
+    }
+
+    /// Whether nothing can be written any more. In Postgres every write has a connection of its own, so that none of them ends
+    /// the others.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Self::Postgres(_) => false,
+            Self::Sqlite(store) => store.has_ended(),
+        }
+    }
+
+    /// Lets go of the connections that nobody is using: on one of them a question may still wait for its answer.
+    pub(crate) fn forget_connections(&self) {
+        match self {
+            Self::Postgres(store) => store.forget_connections(),
+            Self::Sqlite(_) => {}
+        }
     }
 
     /// The stored rows of these keys.
@@ -147,7 +212,7 @@ impl Store {
         def: &'static TableDef,
         generation: i64,
         keys: Vec<Uuid>,
-    ) -> Result<Vec<(Uuid, i64, String)>, StoreError> {
+    ) -> Result<Vec<LoadedRow>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -200,6 +265,9 @@ impl Store {
         generation: i64,
         rows: Vec<StoredRow>,
     ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         on_each!(self, store => store.bulk(def, generation, rows))
     }
 
@@ -236,20 +304,56 @@ impl Store {
         on_each!(self, store => store.execute(ddl))
     }
 
-    /// Drops the tables that were replaced long enough ago.
-    pub(crate) async fn drop_retired(&self, def: &'static TableDef) -> Result<(), StoreError> {
-        on_each!(self, store => store.drop_retired(def))
+    /// Drops the table that was replaced; returns how many there were. A reader that was just about to
+    /// read it follows the pointer once more.
+    pub(crate) async fn drop_old(&self, def: &'static TableDef) -> Result<usize, StoreError> {
+        on_each!(self, store => store.drop_old(def))
     }
 
-    /// Lists rows of the live table, with the position that the list is at least as young as.
+    /// The table of a rebuild that was cut off, or that did not cut over.
+    pub(crate) async fn building(
+        &self,
+        def: &'static TableDef,
+    ) -> Result<Option<Generation>, StoreError> {
+        on_each!(self, store => store.building(def))
+    }
+
+    /// Makes such a table ready to go on from its checkpoint: what was parked beyond it will be again.
+    /// Rows may be further; they say so themselves.
+    pub(crate) async fn take_up(
+        &self,
+        def: &'static TableDef,
+        table: &Generation,
+    ) -> Result<(), StoreError> {
+        on_each!(self, store => store.take_up(def, table))
+    }
+
+    /// All tables as they are now, to be compared at leisure.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(match self {
+            Self::Postgres(store) => Snapshot::Postgres(store.snapshot().await?),
+            Self::Sqlite(store) => Snapshot::Sqlite(store.snapshot().await?),
+        })
+    }
+
+    /// Lists rows of the live table, with the table as it was before: the list is at least as young.
     pub(crate) async fn list(
         &self,
         def: &'static TableDef,
         conditions: Vec<Condition>,
         sort: Sort,
         limit: usize,
-    ) -> Result<(Position, Vec<(i64, String)>), StoreError> {
+    ) -> Result<(Generation, Vec<(i64, String)>), StoreError> {
         on_each!(self, store => store.list(def, conditions, sort, limit))
+    }
+
+    /// How many rows of the live table meet every condition.
+    pub(crate) async fn count(
+        &self,
+        def: &'static TableDef,
+        conditions: Vec<Condition>,
+    ) -> Result<u64, StoreError> {
+        on_each!(self, store => store.count(def, conditions))
     }
 
     /// One row of the live table.
@@ -257,33 +361,26 @@ impl Store {
         &self,
         def: &'static TableDef,
         key: Uuid,
-    ) -> Result<(Position, Option<String>), StoreError> {
+    ) -> Result<(Generation, Option<String>), StoreError> {
         on_each!(self, store => store.get(def, key))
     }
-}
 
-impl RebuildClaim {
-    /// Keeps the live projector of this view from storing anything until the claim is dropped or cut
-    /// over, and tells where it stands.
-    pub(crate) async fn hold_live(
-        &mut self,
+    /// How many rows of the live table meet every condition, by the values of a column.
+    pub(crate) async fn tally(
+        &self,
         def: &'static TableDef,
-    ) -> Result<Option<Generation>, StoreError> {
-        match self {
-            Self::Postgres(claim) => claim.hold_live(def).await,
-            Self::Sqlite(claim) => claim.hold_live(def).await,
-        }
+        conditions: Vec<Condition>,
+        column: &'static str,
+    ) -> Result<Tally, StoreError> {
+        on_each!(self, store => store.tally(def, conditions, column))
     }
 
-    /// Makes the built table the live one.
-    pub(crate) async fn cut_over(
-        self,
+    /// The first event for which a row of the live table stands still.
+    pub(crate) async fn parked_since(
+        &self,
         def: &'static TableDef,
-        generation: i64,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Postgres(claim) => claim.cut_over(def, generation).await,
-            Self::Sqlite(claim) => claim.cut_over(def, generation).await,
-        }
+        key: Uuid,
+    ) -> Result<Option<Position>, StoreError> {
+        on_each!(self, store => store.parked_since(def, key))
     }
 }

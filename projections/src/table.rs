@@ -1,17 +1,26 @@
 //! What a view's table looks like, and the one place that writes SQL for it, in both dialects.
 //!
-//! Every table has the same frame: `key` (the row's id), `seq` (position of the event that made the
-//! row: lists are ordered and paged by it), the view's filter columns, and `doc`, the row as JSON.
+//! Every table has the same frame: `key` (the row's id), `seq` (which of all rows it is, in the order of
+//! the events that made them: lists are ordered and paged by it), `position` (of the last event that it
+//! has taken), the view's filter columns, and `doc`, the row as JSON.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use uuid::Uuid;
+
+mod queries;
+
+pub use queries::Condition;
+pub(crate) use queries::{Sort, needed};
 
 /// The table of one view.
 #[derive(Debug)]
 pub struct TableDef {
     /// The view's name; also the first part of the table's name.
     pub view: &'static str,
-    /// Raised whenever rows of an older build must not be folded on: the view is then rebuilt.
+    /// Raised whenever rows of an older build must not be folded on, or the frame of all tables has changed:
+    /// the view is then rebuilt.
     pub version: i32,
     /// What lists can be filtered by.
     pub columns: &'static [Column],
@@ -95,26 +104,6 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A condition of a list.
-#[derive(Clone, Debug)]
-pub(crate) enum Condition {
-    /// The column has this text.
-    Is(&'static str, String),
-    /// The column has any value.
-    Set(&'static str),
-    /// The column has a value of at most this.
-    AtMost(&'static str, i64),
-}
-
-/// In which order a list comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
-    /// Youngest rows first, from below this `seq` on.
-    NewestFirst { below: i64 },
-    /// Smallest value of this column first.
-    By(&'static str),
-}
-
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -122,9 +111,21 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
+impl Dialect {
+    /// Adds a parameter and gives its placeholder.
+    fn bind(self, params: &mut Vec<Param>, param: Param) -> String {
+        params.push(param);
+        match self {
+            Self::Postgres => format!("${}", params.len()),
+            Self::Sqlite => format!("?{}", params.len()),
+        }
+    }
+}
+
 /// A parameter of a list query, in the order of its placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Param {
+    Key(Uuid),
     Text(String),
     Int(i64),
 }
@@ -142,7 +143,9 @@ impl TableDef {
             Dialect::Postgres => ("uuid", "bigint NOT NULL", "json"),
             Dialect::Sqlite => ("blob", "integer PRIMARY KEY", "text"),
         };
-        let mut ddl = format!("CREATE TABLE {table} (key {key} NOT NULL, seq {seq}");
+        let mut ddl = format!(
+            "CREATE TABLE {table} (key {key} NOT NULL, seq {seq}, position bigint NOT NULL"
+        );
         for column in self.columns {
             let kind = match column.kind {
                 Kind::Text => "text",
@@ -156,14 +159,16 @@ impl TableDef {
 
     /// Makes the index that finds a row by its key.
     pub(crate) fn key_ddl(table: &str) -> String {
-        format!("CREATE UNIQUE INDEX {table}_key ON {table} (key)")
+        format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {table} (key)")
     }
 
-    /// Makes the indexes that lists need.
+    /// Makes the indexes that lists need, as far as they are not there yet.
     pub(crate) fn index_ddl(&self, dialect: Dialect, table: &str) -> Vec<String> {
         let mut ddl = Vec::new();
         if dialect == Dialect::Postgres {
-            ddl.push(format!("CREATE UNIQUE INDEX {table}_seq ON {table} (seq)"));
+            ddl.push(format!(
+                "CREATE UNIQUE INDEX IF NOT EXISTS {table}_seq ON {table} (seq)"
+            ));
         }
         for Index { column, rows } in self.indexes {
             let only = match rows {
@@ -172,7 +177,7 @@ impl TableDef {
                 Rows::Except(usual) => format!(" WHERE {column} <> '{usual}'"),
             };
             ddl.push(format!(
-                "CREATE INDEX {table}_{column} ON {table} ({column}, seq){only}"
+                "CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} ({column}, seq){only}"
             ));
         }
         ddl
@@ -181,24 +186,26 @@ impl TableDef {
     /// Writes one new row (SQLite).
     pub(crate) fn insert(&self, table: &str) -> String {
         let mut sql = format!("INSERT INTO {table} ({}) VALUES (?1", self.column_list());
-        for at in 2..=self.columns.len() + 3 {
+        for at in 2..=self.columns.len() + 4 {
             let _ = write!(sql, ", ?{at}");
         }
         sql.push(')');
         sql
     }
 
-    /// Writes rows, new or known. Postgres takes one array per column and writes any number of rows;
-    /// SQLite takes one row.
+    /// Writes rows, new or known; one that has come further stays. Postgres takes one array per column and
+    /// writes any number of rows; SQLite takes one row.
     pub(crate) fn upsert(&self, dialect: Dialect, table: &str) -> String {
         let mut sql = match dialect {
             Dialect::Postgres => self.insert_arrays(table),
             Dialect::Sqlite => self.insert(table),
         };
         sql.push_str(" ON CONFLICT (key) DO UPDATE SET doc = excluded.doc");
-        for column in self.columns {
-            let _ = write!(sql, ", {0} = excluded.{0}", column.name);
+        let frame = ["seq", "position"].into_iter();
+        for column in frame.chain(self.columns.iter().map(|column| column.name)) {
+            let _ = write!(sql, ", {column} = excluded.{column}");
         }
+        let _ = write!(sql, " WHERE {table}.position <= excluded.position");
         sql
     }
 
@@ -207,89 +214,50 @@ impl TableDef {
         let names = self.column_list();
         let cast = names.replace(", doc", ", doc::json");
         let mut sql = format!(
-            "INSERT INTO {table} ({names}) SELECT {cast} FROM unnest($1::uuid[], $2::bigint[]"
+            "INSERT INTO {table} ({names}) SELECT {cast} FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]"
         );
         for (at, column) in self.columns.iter().enumerate() {
             let kind = match column.kind {
                 Kind::Text => "text",
                 Kind::Int => "bigint",
             };
-            let _ = write!(sql, ", ${}::{kind}[]", at + 3);
+            let _ = write!(sql, ", ${}::{kind}[]", at + 4);
         }
-        let doc = self.columns.len() + 3;
+        let doc = self.columns.len() + 4;
         let _ = write!(sql, ", ${doc}::text[]) AS rows ({names})");
         sql
     }
 
+    /// Finds the rows in which two tables differ, by their text: the keys that each has, the documents, then
+    /// each column of both, by key.
+    pub(crate) fn compare_query([old, new]: &[String; 2], columns: &[&str]) -> String {
+        let doc = |table| format!("CAST({table}.doc AS text)");
+        let (old_doc, new_doc) = (doc("o"), doc("n"));
+        let mut wanted = format!("o.key, n.key, {old_doc}, {new_doc}");
+        let mut differ = format!("{old_doc} IS DISTINCT FROM {new_doc}");
+        for column in columns {
+            let _ = write!(wanted, ", o.{column}, n.{column}");
+            let _ = write!(differ, " OR o.{column} IS DISTINCT FROM n.{column}");
+        }
+        format!(
+            "SELECT {wanted} FROM {old} o FULL JOIN {new} n ON n.key = o.key
+             WHERE {differ} ORDER BY coalesce(o.key, n.key)"
+        )
+    }
+
+    /// How many rows two tables have.
+    pub(crate) fn counts_query([old, new]: &[String; 2]) -> String {
+        format!("SELECT (SELECT count(*) FROM {old}), (SELECT count(*) FROM {new})")
+    }
+
     /// All columns in their order, as `COPY` and the upsert take them.
     pub(crate) fn column_list(&self) -> String {
-        let mut names = String::from("key, seq");
+        let mut names = String::from("key, seq, position");
         for column in self.columns {
             names.push_str(", ");
             names.push_str(column.name);
         }
         names.push_str(", doc");
         names
-    }
-
-    /// Lists rows that meet every condition.
-    pub(crate) fn page_query(
-        &self,
-        dialect: Dialect,
-        table: &str,
-        conditions: &[Condition],
-        sort: Sort,
-        limit: usize,
-    ) -> (String, Vec<Param>) {
-        let mut params = Vec::new();
-        let mut clauses = Vec::new();
-        let mut bind = |param: Param| {
-            params.push(param);
-            match dialect {
-                Dialect::Postgres => format!("${}", params.len()),
-                Dialect::Sqlite => format!("?{}", params.len()),
-            }
-        };
-        for condition in conditions {
-            clauses.push(match condition {
-                Condition::Is(column, text) => {
-                    let equal = format!("{column} = {}", bind(Param::Text(text.clone())));
-                    equal + &self.partial(column, text)
-                }
-                Condition::Set(column) => format!("{column} IS NOT NULL"),
-                Condition::AtMost(column, most) => {
-                    format!("{column} <= {}", bind(Param::Int(*most)))
-                }
-            });
-        }
-        let order = match sort {
-            Sort::NewestFirst { below } => {
-                clauses.push(format!("seq < {}", bind(Param::Int(below))));
-                "seq DESC"
-            }
-            Sort::By(column) => column,
-        };
-        let filter = if clauses.is_empty() {
-            String::from("true")
-        } else {
-            clauses.join(" AND ")
-        };
-        let sql = format!(
-            "SELECT seq, CAST(doc AS text) FROM {table} WHERE {filter} ORDER BY {order} LIMIT {limit}"
-        );
-        (sql, params)
-    }
-
-    /// Says again what an index leaves out, so that a planner that does not see the parameter can use it.
-    fn partial(&self, column: &str, text: &str) -> String {
-        self.indexes
-            .iter()
-            .find_map(|index| match index.rows {
-                Rows::Except(usual) if index.column == column && usual != text => {
-                    Some(format!(" AND {column} <> '{usual}'"))
-                }
-                _ => None,
-            })
-            .unwrap_or_default()
     }
 }

@@ -34,6 +34,11 @@ impl Writer {
         Self { jobs }
     }
 
+    /// The thread is gone: nothing will be written any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
     /// Runs a job and answers after its commit. A caller that goes away leaves the job to be done as a
     /// whole or, if it was not queued yet, not at all.
     pub(crate) async fn run<T: Send + 'static>(
@@ -46,7 +51,9 @@ impl Writer {
                 .map_err(StoreError::Group)
                 .and_then(|connection| in_savepoint(connection, job));
             Box::new(move |committed| {
-                let result = committed.map_err(StoreError::Group).and(result);
+                // What the job itself ran into says more than what became of its group.
+                let result =
+                    result.and_then(|done| committed.map(|()| done).map_err(StoreError::Group));
                 // The caller may have gone away; what it asked for is done all the same.
                 let _ = answer.send(result);
             })
@@ -84,6 +91,9 @@ fn commit(connection: &Connection, group: &mut Vec<Job>) -> Vec<(Reply, Result<(
         })
         .collect();
     let done = begun.and_then(|()| {
+        if connection.is_autocommit() {
+            return Err(String::from("rolled back with another write, which failed"));
+        }
         connection
             .execute_batch("COMMIT")
             .map_err(|error| error.to_string())
@@ -104,9 +114,85 @@ fn in_savepoint<T>(
 ) -> Result<T, StoreError> {
     connection.execute_batch("SAVEPOINT job")?;
     let result = job(connection);
+    // An error such as a full disk may have ended the whole transaction, and with it the savepoint.
+    if result.is_err() && connection.is_autocommit() {
+        return result;
+    }
     if result.is_err() {
         connection.execute_batch("ROLLBACK TO job")?;
     }
     connection.execute_batch("RELEASE job")?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_to_whoever_met_it_and_takes_the_group_along() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let setup = "CREATE TABLE kept (it BLOB); PRAGMA max_page_count = 4";
+        connection.execute_batch(setup).expect("set up");
+        let (told, heard) = std::sync::mpsc::channel();
+        let write = |bytes: u32| -> Job {
+            let told = told.clone();
+            Box::new(move |connection| {
+                let insert = format!("INSERT INTO kept VALUES (zeroblob({bytes}))");
+                let result = connection
+                    .map_err(StoreError::Group)
+                    .and_then(|connection| {
+                        in_savepoint(connection, |it| Ok(it.execute_batch(&insert)?))
+                    });
+                Box::new(move |committed| {
+                    let told_so = told.send((result, committed));
+                    told_so.expect("somebody listens");
+                })
+            })
+        };
+        let mut group = vec![write(10), write(100_000), write(10)];
+        for (reply, result) in commit(&connection, &mut group) {
+            reply(result);
+        }
+        let outcomes: Vec<_> = heard.try_iter().collect();
+        assert!(
+            matches!(
+                &outcomes[..],
+                [
+                    (Ok(()), Err(_)),
+                    (Err(StoreError::Sqlite(_)), Err(_)),
+                    (Err(_), Err(_))
+                ]
+            ),
+            "{outcomes:?}"
+        );
+        let (Err(full), _) = &outcomes[1] else {
+            unreachable!("just matched")
+        };
+        let cause = std::error::Error::source(full)
+            .expect("a cause")
+            .to_string();
+        assert!(cause.contains("full"), "{cause}");
+        assert!(
+            outcomes.iter().all(|(_, group)| *group
+                == Err("rolled back with another write, which failed".to_owned()))
+        );
+        let count: i64 = connection
+            .query_row("SELECT count(*) FROM kept", [], |row| row.get(0))
+            .expect("a count");
+        assert_eq!(count, 0);
+    }
+
+    #[tokio::test]
+    async fn a_writer_whose_thread_has_died_says_so() {
+        let writer = Writer::start(Connection::open_in_memory().expect("a database"));
+        writer.run(|_| Ok(())).await.expect("written");
+        assert!(!writer.has_ended());
+        let answer = writer
+            .run(|_| -> Result<(), StoreError> { panic!("planted") })
+            .await;
+        assert!(matches!(answer, Err(StoreError::WriterGone)));
+        writer.jobs.closed().await;
+        assert!(writer.has_ended());
+    }
 }

@@ -10,11 +10,13 @@ use std::borrow::Cow;
 use aggregates::money::Currency;
 use aggregates::order::Line;
 use chrono::{DateTime, Utc};
+use eventstore::Position;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod fold;
 mod stored;
+mod table;
 
 pub use fold::CustomerView;
 
@@ -57,8 +59,12 @@ pub struct CustomerRow {
     pub timeline: Vec<TimelineEntry>,
     /// When the customer placed the order (an import may name an earlier moment).
     pub placed_at: DateTime<Utc>,
+    /// When we took it.
+    pub ordered_at: DateTime<Utc>,
     /// When the last event of this row occurred.
     pub updated_at: DateTime<Utc>,
+    /// The place in the log of the event that changed this row last.
+    pub position: Position,
 }
 
 /// Messages kept in a row: a caller of `POST /kakaos` can add any number, a row must stay small.
@@ -66,6 +72,9 @@ pub const MESSAGES_MAX: usize = 50;
 
 /// Timeline entries kept in a row, for the same reason; a usual order has about ten.
 pub const TIMELINE_MAX: usize = 100;
+
+/// Mismatches kept in a row; an order has none.
+pub const MISMATCHES_MAX: usize = 20;
 
 /// The order's status on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,8 +159,23 @@ pub struct PaymentFacts {
     /// The last refusal: of the charge, or of the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// In what the provider's books and ours differ, as long as nobody has settled it; the first [`MISMATCHES_MAX`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mismatches: Vec<MismatchFacts>,
     /// When this last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// Something in which the provider's books and ours differ; an operator has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MismatchFacts {
+    /// The saga in whose hands it is.
+    pub finding: Uuid,
+    /// Stable code.
+    pub code: String,
+    /// What differs, in words.
+    pub reason: String,
 }
 
 /// Where a payment stands.
@@ -197,14 +221,32 @@ pub struct DeliveryFacts {
     /// When the carrier scanned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over_at: Option<DateTime<Utc>>,
+    /// When the carrier first saw it between its depots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_transit_at: Option<DateTime<Utc>>,
+    /// When it went out to the door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_for_delivery_at: Option<DateTime<Utc>>,
     /// When it arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<DateTime<Utc>>,
+    /// The last thing that came between on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// The last refusal or exception.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     /// When this last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// Something that came between on a parcel's way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When the carrier saw it.
+    pub at: DateTime<Utc>,
+    /// What, in the carrier's words.
+    pub reason: String,
 }
 
 /// Where a parcel stands.

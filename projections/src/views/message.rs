@@ -3,10 +3,11 @@
 use aggregates::Event;
 use aggregates::kakao::{KakaoEvent, Kind};
 use chrono::{DateTime, Utc};
+use eventstore::Position;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::projection::{ApplyError, Facts, Projection};
+use crate::projection::{ApplyError, Facts, Keys, Projection};
 use crate::table::{Column, Index, Kind as ColumnKind, Rows, TableDef, Value};
 
 /// One message to a customer.
@@ -33,6 +34,15 @@ pub struct MessageRow {
     /// The dealer's reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_ref: Option<String>,
+    /// The dealer's template that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The channel that the dealer takes by itself where the first one does not reach the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// Attempts that it took, once it has come to an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// Code of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -41,8 +51,14 @@ pub struct MessageRow {
     pub reason: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
+    /// When the dealer took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<DateTime<Utc>>,
     /// When its state last changed.
     pub updated_at: DateTime<Utc>,
+    /// The place in the log of the event that changed this row last.
+    #[serde(default)]
+    pub position: Position,
 }
 
 /// What became of a message.
@@ -80,7 +96,7 @@ impl Projection for MessageView {
 
     const TABLE: &'static TableDef = &TableDef {
         view: "message",
-        version: 1,
+        version: 2,
         columns: &[
             Column {
                 name: "customer_id",
@@ -97,6 +113,14 @@ impl Projection for MessageView {
             Column {
                 name: "state",
                 kind: ColumnKind::Text,
+            },
+            Column {
+                name: "kind",
+                kind: ColumnKind::Text,
+            },
+            Column {
+                name: "requested_at",
+                kind: ColumnKind::Int,
             },
         ],
         indexes: &[
@@ -115,16 +139,31 @@ impl Projection for MessageView {
                 column: "state",
                 rows: Rows::Except("sent"),
             },
+            // What is not about a parcel on its way.
+            Index {
+                column: "status",
+                rows: Rows::Except("Shipped"),
+            },
+            Index {
+                column: "kind",
+                rows: Rows::Except("shipped"),
+            },
+            // Lists of a stretch of time.
+            Index {
+                column: "requested_at",
+                rows: Rows::All,
+            },
         ],
     };
 
     const CATEGORIES: &'static [&'static str] = &["kakao"];
 
-    fn key(_: &Event, facts: &Facts<'_>) -> Option<Uuid> {
-        Some(facts.stream)
+    fn keys(_: &Event, facts: &Facts<'_>) -> Keys {
+        Keys::One(facts.stream)
     }
 
     fn apply(
+        _: Uuid,
         row: &mut Option<MessageRow>,
         event: &Event,
         facts: &Facts<'_>,
@@ -134,18 +173,29 @@ impl Projection for MessageView {
         };
         let row = row.get_or_insert_with(|| asked_for(event, facts));
         row.updated_at = event.occurred_at();
+        row.position = facts.position;
         match event {
-            KakaoEvent::MessageRequested(event) => row.message.clone_from(&event.message),
+            KakaoEvent::MessageRequested(event) => {
+                row.state = MessageState::Requested;
+                row.message.clone_from(&event.message);
+                row.code = None;
+                row.reason = None;
+            }
             KakaoEvent::SentMessage(event) => {
                 row.state = MessageState::Sent;
                 row.message.clone_from(&event.message);
                 row.channel = Some(event.channel.clone());
                 row.provider_ref.clone_from(&event.provider_ref);
+                row.template.clone_from(&event.template);
+                row.fallback.clone_from(&event.fallback);
+                row.attempts = event.attempts;
+                row.sent_at = Some(event.occurred_at);
                 row.code = None;
                 row.reason = None;
             }
             KakaoEvent::MessageFailed(event) => {
                 row.state = MessageState::Failed;
+                row.attempts = event.attempts;
                 row.code = Some(event.code.clone());
                 row.reason = Some(event.reason.clone());
             }
@@ -163,6 +213,8 @@ impl Projection for MessageView {
             Value::text(row.order_id.as_str()),
             Value::text(row.status.as_str()),
             Value::text(row.state.as_str()),
+            Value::text(row.kind.as_str()),
+            Value::Int(Some(row.requested_at.timestamp_millis())),
         ]
     }
 
@@ -190,9 +242,14 @@ fn asked_for(event: &KakaoEvent, facts: &Facts<'_>) -> MessageRow {
         message: String::new(),
         channel: None,
         provider_ref: None,
+        template: None,
+        fallback: None,
+        attempts: None,
         code: None,
         reason: None,
         requested_at: head.occurred_at,
+        sent_at: None,
         updated_at: head.occurred_at,
+        position: facts.position,
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::projection::{ApplyError, Facts, Projection};
+use crate::projection::{ApplyError, Facts, Keys, Projection};
 use crate::table::{Column, Index, Kind, Rows, TableDef, Value};
 
 /// A saga as operators list it.
@@ -29,6 +29,8 @@ pub struct SagaRow {
     pub attempt: u32,
     /// When somebody has to look at it again.
     pub due_at: Option<DateTime<Utc>>,
+    /// Stable word for why it is parked.
+    pub code: Option<String>,
     /// Why it is where it is.
     pub reason: Option<String>,
     /// What may be lost while it is parked.
@@ -48,6 +50,13 @@ pub struct StoredSaga {
     state: State,
 }
 
+impl StoredSaga {
+    /// The fold of its log, without the payloads that came with its events.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
 impl From<StoredSaga> for SagaRow {
     fn from(StoredSaga { id, state }: StoredSaga) -> Self {
         let current = state.current();
@@ -57,6 +66,9 @@ impl From<StoredSaga> for SagaRow {
             step: current.map(|step| step.name.clone()),
             attempt: current.map_or(0, |step| step.attempt),
             due_at: state.due_at(),
+            code: current
+                .and_then(|step| step.parked.as_ref())
+                .map(|parked| parked.code.clone()),
             reason: state.reason().map(str::to_owned),
             at_stake: state.at_stake().cloned(),
             suggestion: current
@@ -79,7 +91,7 @@ impl Projection for SagaView {
 
     const TABLE: &'static TableDef = &TableDef {
         view: "saga",
-        version: 1,
+        version: 2,
         columns: &[
             Column {
                 name: "status",
@@ -114,11 +126,12 @@ impl Projection for SagaView {
 
     const CATEGORIES: &'static [&'static str] = &["saga"];
 
-    fn key(_: &Event, facts: &Facts<'_>) -> Option<Uuid> {
-        Some(facts.stream)
+    fn keys(_: &Event, facts: &Facts<'_>) -> Keys {
+        Keys::One(facts.stream)
     }
 
     fn apply(
+        _: Uuid,
         row: &mut Option<StoredSaga>,
         event: &Event,
         facts: &Facts<'_>,
@@ -152,6 +165,10 @@ impl Projection for SagaView {
 
     fn is_settled(row: &StoredSaga) -> bool {
         row.state.is_finished()
+    }
+
+    fn shown(row: StoredSaga) -> serde_json::Result<Json> {
+        serde_json::to_value(SagaRow::from(row))
     }
 }
 

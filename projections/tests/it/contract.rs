@@ -63,7 +63,12 @@ async fn a_delivered_order_tells_its_whole_story() {
             .unwrap();
         assert_eq!(message.order_id, order_of(1).to_string());
         assert!(message.message.ends_with("Shipped..."));
-        let saga = world.views.saga_row(order_of(1)).await.unwrap().unwrap();
+        let way = (message.channel.as_deref(), message.template.as_deref());
+        assert_eq!(way, (Some("alimtalk"), Some("KA01TP-shipped")));
+        let tries = (message.fallback.as_deref(), message.attempts);
+        assert_eq!(tries, (Some("sms"), Some(2)));
+        assert_eq!(message.sent_at, Some(message.updated_at));
+        let saga = world.saga(order_of(1)).await;
         assert_eq!((saga.status, saga.due_at), (Status::Completed, None));
     })
     .await;

@@ -10,11 +10,11 @@ use projections::{
 use crate::story::{Life, order_of};
 use crate::world::World;
 
-fn page(size: usize, cursor: Option<String>) -> PageRequest {
+pub(crate) fn page(size: usize, cursor: Option<String>) -> PageRequest {
     PageRequest { size, cursor }
 }
 
-async fn filled(at: TestLog) -> World {
+pub(crate) async fn filled(at: TestLog) -> World {
     let world = World::open(at).await;
     for number in 0..24 {
         world.live(number, Life::ALL[(number % 8) as usize]).await;
@@ -58,6 +58,7 @@ async fn each_list_filters_by_its_own_status_and_by_customer() {
                 list,
                 customer_id: customer.map(str::to_owned),
                 status: status.map(str::to_owned),
+                ..CustomerFilter::default()
             };
             let page = world
                 .views

@@ -1,12 +1,30 @@
 //! The views on both backends.
 
+mod appends;
 mod contract;
 mod fencing;
+mod kill;
+mod lag;
 mod lists;
+mod moved_log;
+mod older_build;
+mod opening;
 mod oracle;
+mod own;
+mod parallel;
+mod past;
+mod places;
 mod poison;
+mod poisoned;
+mod poisoned_once;
 mod rebuild;
 mod replaced_log;
+mod resume;
+mod revenue;
+mod searches;
+mod soak;
 mod status;
 mod story;
+mod verbs;
+mod verify;
 mod world;

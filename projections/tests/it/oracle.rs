@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregates::codec;
 use eventstore::testing::{TestLog, each_backend};
-use eventstore::{Checkpoint, EventStore, RecordedEvent};
+use eventstore::{Checkpoint, EventStore, Position, RecordedEvent};
 use projections::customer::CustomerView;
 use projections::message::MessageView;
 use projections::saga::{SagaRow, SagaView};
@@ -19,26 +19,42 @@ use crate::world::{Shown, World, append};
 
 /// What the views must show of this log.
 pub(crate) async fn expected(log: &EventStore) -> Shown {
-    let mut events = Vec::new();
-    let mut after = Checkpoint::START;
-    loop {
-        let page = log.read_page(&after, 100).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.checkpoint();
-        events.extend(page);
-    }
+    expected_of(&all_events(log).await)
+}
+
+/// What the views must show of this log if the events at these positions are left out.
+pub(crate) async fn expected_without(log: &EventStore, skipped: &[Position]) -> Shown {
+    let mut events = all_events(log).await;
+    events.retain(|event| !skipped.contains(&event.position));
+    expected_of(&events)
+}
+
+/// What the views must show of these events.
+pub(crate) fn expected_of(events: &[RecordedEvent]) -> Shown {
     Shown {
-        customers: fold::<CustomerView>(&events),
-        messages: fold::<MessageView>(&events),
-        sagas: fold::<SagaView>(&events)
+        customers: fold::<CustomerView>(events),
+        messages: fold::<MessageView>(events),
+        sagas: fold::<SagaView>(events)
             .into_iter()
             .map(SagaRow::from)
             .collect(),
     }
 }
 
+pub(crate) async fn all_events(log: &EventStore) -> Vec<RecordedEvent> {
+    let mut events = Vec::new();
+    let mut after = Checkpoint::START;
+    loop {
+        let page = log.read_page(&after, 1_000).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.checkpoint();
+        events.extend(page);
+    }
+    events
+}
+
 /// Rows by the position that made them, youngest first.
-fn fold<P: Projection>(events: &[RecordedEvent]) -> Vec<P::Row> {
+pub(crate) fn fold<P: Projection>(events: &[RecordedEvent]) -> Vec<P::Row> {
     let mut rows: BTreeMap<Uuid, (i64, Option<P::Row>)> = BTreeMap::new();
     for recorded in events {
         if !P::CATEGORIES.contains(&recorded.stream.category.as_str()) {
@@ -51,14 +67,13 @@ fn fold<P: Projection>(events: &[RecordedEvent]) -> Vec<P::Row> {
             &recorded.data,
         );
         let event = event.unwrap();
-        let Some(key) = P::key(&event, &facts) else {
-            continue;
-        };
-        let (seq, row) = rows.entry(key).or_insert((facts.position.0, None));
-        if row.is_none() {
-            *seq = facts.position.0;
+        for (nth, key) in (0..).zip(P::keys(&event, &facts).as_slice()) {
+            let (seq, row) = rows.entry(*key).or_insert((0, None));
+            if row.is_none() {
+                *seq = facts.position.0 * i64::from(P::ROWS_PER_EVENT) + nth;
+            }
+            P::apply(*key, row, &event, &facts).unwrap();
         }
-        P::apply(row, &event, &facts).unwrap();
     }
     let mut rows: Vec<_> = rows
         .into_values()

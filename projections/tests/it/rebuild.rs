@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventstore::Position;
 use eventstore::testing::{TestLog, each_backend};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oracle::{draw, expected};
 use crate::story::Life;
-use crate::world::{World, tell, tell_late};
+use crate::world::{World, tamper, tell, tell_late, tell_many};
 
 #[tokio::test]
 async fn progress_ends_at_the_head_and_never_goes_back() {
@@ -187,13 +187,7 @@ async fn a_table_of_an_older_definition_is_rebuilt_by_the_runner_itself() {
         world.live(1, Life::Delivered).await;
         world.catch_up().await;
         let age = "UPDATE projection_generations SET version = 0 WHERE view = 'customer'";
-        match &world.at {
-            TestLog::Postgres(database) => database.try_execute(age).unwrap(),
-            TestLog::Sqlite(dir) => {
-                let connection = rusqlite::Connection::open(dir.path().join("views.db")).unwrap();
-                connection.execute(age, []).unwrap();
-            }
-        }
+        tamper(&world.at, age);
         world
             .views
             .run_until_caught_up(View::Customer)
@@ -218,7 +212,10 @@ async fn a_rebuild_with_little_memory_lets_rows_go_and_takes_them_back() {
             for number in 100..400 {
                 tell_late(&world.log, number).await;
             }
-            let options = Options { rows_in_memory: 9 };
+            let options = Options {
+                rows_in_memory: 9,
+                ..Options::default()
+            };
             let location = world.at.location();
             let tight = Projections::open_with(&location, world.log.clone(), options)
                 .await
@@ -230,4 +227,79 @@ async fn a_rebuild_with_little_memory_lets_rows_go_and_takes_them_back() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_changed_view_is_rebuilt_the_old_table_answers() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        tell_many(&world.log, 0..300).await;
+        world.catch_up().await;
+        // What only the old table says.
+        let doc = match &world.at {
+            TestLog::Postgres(_) => "jsonb_set(doc::jsonb, '{customerId}', '\"old\"')::json",
+            TestLog::Sqlite(_) => "json_set(doc, '$.customerId', 'old')",
+        };
+        tamper(
+            &world.at,
+            &format!(
+                "UPDATE view_customer_1 SET doc = {doc};
+             UPDATE projection_generations SET version = 0 WHERE view = 'customer'"
+            ),
+        );
+        let stop = CancellationToken::new();
+        let process = {
+            let (views, stop) = (world.views.clone(), stop.clone());
+            tokio::spawn(async move { views.run(View::Customer, stop).await })
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut from_the_old_one = 0;
+        loop {
+            let row = world.views.customer_row(crate::story::order_of(7)).await;
+            match row.unwrap().unwrap().customer_id.as_str() {
+                "old" => from_the_old_one += 1,
+                _ => break,
+            }
+            assert!(Instant::now() < deadline, "it is not rebuilt");
+        }
+        assert!(from_the_old_one > 1, "nobody looked meanwhile");
+        stop.cancel();
+        process.await.unwrap();
+        world.catch_up().await;
+        assert_eq!(world.shown().await, expected(&world.log).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_table_is_dropped_follows_the_pointer() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        tell_many(&world.log, 0..20).await;
+        world.catch_up().await;
+        let stop = CancellationToken::new();
+        let readers = (0..4).map(|_| {
+            let (views, stop) = (world.views.clone(), stop.clone());
+            tokio::spawn(async move {
+                while !stop.is_cancelled() {
+                    let request = PageRequest::default();
+                    let filter = CustomerFilter::default();
+                    views.customer_rows(&filter, &request).await.unwrap();
+                    let row = views.customer_row(crate::story::order_of(1)).await;
+                    assert!(row.unwrap().is_some());
+                }
+            })
+        });
+        let readers: Vec<_> = readers.collect();
+        for _ in 0..15 {
+            world.views.rebuild(View::Customer, |_| {}).await.unwrap();
+            assert_eq!(world.views.drop_old(View::Customer).await.unwrap(), 1);
+        }
+        assert_eq!(world.views.drop_old(View::Customer).await.unwrap(), 0);
+        stop.cancel();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    })
+    .await;
 }

@@ -48,6 +48,7 @@ pub(crate) struct Story {
     pub(crate) order_id: Uuid,
     customer_id: String,
     clock: DateTime<Utc>,
+    placed_at: Option<DateTime<Utc>>,
     pub(crate) appends: Vec<Vec<Event>>,
 }
 
@@ -57,10 +58,13 @@ pub(crate) fn order_of(number: u64) -> Uuid {
 
 pub(crate) fn life(number: u64, life: Life) -> Story {
     let start = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+    let clock = start + TimeDelta::seconds(i64::try_from(number).unwrap());
     let mut story = Story {
         order_id: order_of(number),
         customer_id: format!("{}", number % 5),
-        clock: start + TimeDelta::seconds(i64::try_from(number).unwrap()),
+        clock,
+        // Some come from a file, long after they were placed.
+        placed_at: (number % 6 == 5).then(|| clock - EARLIER),
         appends: Vec::new(),
     };
     story.place();
@@ -125,6 +129,9 @@ fn line() -> Line {
 
 const TOTAL: i64 = 33_000;
 
+/// How long before we were told some orders had been placed.
+pub(crate) const EARLIER: TimeDelta = TimeDelta::days(1);
+
 impl Story {
     fn now(&mut self) -> DateTime<Utc> {
         self.clock += TimeDelta::milliseconds(7);
@@ -185,6 +192,7 @@ impl Story {
 
     fn place(&mut self) {
         let sealed = || Sealed::from_ciphertext(CANARY.to_owned());
+        let placed_at = self.placed_at;
         let ordered = self.order(|order_id, customer_id, occurred_at| Ordered {
             order_id,
             customer_id,
@@ -204,7 +212,7 @@ impl Story {
                 phone: sealed(),
             }),
             address: Some(sealed()),
-            placed_at: None,
+            placed_at,
             external_id: None,
             principal: String::from("shop"),
             command_hash: String::from("0"),

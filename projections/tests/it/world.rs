@@ -1,8 +1,11 @@
 //! A log with its views, and ways to fill the one and read the other.
 
+use std::time::Duration;
+
 use aggregates::{Event, category_of, codec};
 use eventstore::testing::TestLog;
 use eventstore::{Category, EventStore, Expected, NewEvent, Position, StreamAppend, StreamId};
+use futures_util::{StreamExt as _, stream};
 use projections::customer::CustomerRow;
 use projections::message::MessageRow;
 use projections::saga::SagaRow;
@@ -53,6 +56,13 @@ impl World {
         }
     }
 
+    /// The row of a saga.
+    pub(crate) async fn saga(&self, id: Uuid) -> SagaRow {
+        let sagas = self.shown().await.sagas;
+        let row = sagas.into_iter().find(|row| row.saga_id == id);
+        row.expect("the saga is in its view")
+    }
+
     pub(crate) async fn shown(&self) -> Shown {
         shown(&self.views).await
     }
@@ -66,6 +76,15 @@ pub(crate) async fn tell(log: &EventStore, number: u64, which: Life) -> Position
         last = append(log, story.order_id, events).await;
     }
     last
+}
+
+/// Writes many lives at once, each in its order.
+pub(crate) async fn tell_many(log: &EventStore, numbers: std::ops::Range<u64>) {
+    let lives = numbers.map(|number| tell(log, number, Life::ALL[(number % 8) as usize]));
+    stream::iter(lives)
+        .buffer_unordered(64)
+        .for_each(|_| std::future::ready(()))
+        .await;
 }
 
 /// A message about an order, long after its life.
@@ -166,4 +185,16 @@ pub(crate) async fn shown(views: &Projections) -> Shown {
         }
     }
     shown
+}
+
+/// Runs SQL in the database behind the views.
+pub(crate) fn tamper(at: &TestLog, sql: &str) {
+    match at {
+        TestLog::Postgres(database) => database.try_execute(sql).unwrap(),
+        TestLog::Sqlite(dir) => {
+            let connection = rusqlite::Connection::open(dir.path().join("views.db")).unwrap();
+            connection.busy_timeout(Duration::from_secs(5)).unwrap();
+            connection.execute_batch(sql).unwrap();
+        }
+    }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
 };
-use eventstore::Location;
-use secrecy::ExposeSecret as _;
+use eventstore::{Location, postgres_config};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -16,31 +15,25 @@ use crate::error::OpenError;
 /// Longest wait for a connection, new or from the pool.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A silent peer is taken for dead after about this.
-const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Longest run of one statement; making an index takes its own time.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Views may lose their last commits with the machine, rows and checkpoint alike; the log is where
 /// nothing is lost. So a commit here does not wait for the disk.
-const SETTINGS: &str =
-    "SET synchronous_commit = off; SET jit = off; SET idle_in_transaction_session_timeout = '60s'";
+fn session() -> String {
+    let limit = STATEMENT_TIMEOUT.as_millis();
+    format!(
+        "SET synchronous_commit = off; SET jit = off; SET statement_timeout = {limit};
+         SET idle_in_transaction_session_timeout = {limit}"
+    )
+}
 
 /// The server of this location.
 pub(super) fn config(location: &Location) -> Result<Config, OpenError> {
     let Location::Postgres { url } = location else {
         return Err(OpenError::Connect("not a Postgres location".into()));
     };
-    let mut config: Config = url
-        .expose_secret()
-        .parse()
-        .map_err(|error: tokio_postgres::Error| OpenError::Connect(error.into()))?;
-    if config.get_application_name().is_none() {
-        config.application_name("projections");
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(WAIT);
-    }
-    config.keepalives(true).keepalives_idle(KEEPALIVE);
-    Ok(config)
+    postgres_config(url, "projections").map_err(|error| OpenError::Connect(error.into()))
 }
 
 /// One connection, driven by a task that ends with it.
@@ -68,7 +61,7 @@ pub(super) fn pool(config: Config, most: usize) -> Result<Pool, OpenError> {
     let configure = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move {
             client
-                .batch_execute(SETTINGS)
+                .batch_execute(&session())
                 .await
                 .map_err(HookError::Backend)
         })

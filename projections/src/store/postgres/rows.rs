@@ -45,8 +45,10 @@ pub(super) async fn change(
 fn arrays<'a>(def: &TableDef, rows: &'a [StoredRow]) -> Vec<Box<dyn ToSql + Sync + Send + 'a>> {
     let keys: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let positions: Vec<i64> = rows.iter().map(|row| row.position).collect();
     let docs: Vec<&str> = rows.iter().map(|row| row.doc.as_str()).collect();
-    let mut arrays: Vec<Box<dyn ToSql + Sync + Send + 'a>> = vec![Box::new(keys), Box::new(seqs)];
+    let mut arrays: Vec<Box<dyn ToSql + Sync + Send + 'a>> =
+        vec![Box::new(keys), Box::new(seqs), Box::new(positions)];
     for (at, column) in def.columns.iter().enumerate() {
         match column.kind {
             Kind::Text => arrays.push(Box::new(
@@ -74,7 +76,7 @@ pub(super) async fn copy(
 ) -> Result<(), StoreError> {
     let sql = format!("COPY {table} ({}) FROM STDIN BINARY", def.column_list());
     let sink = client.copy_in(&sql).await?;
-    let mut types = vec![Type::UUID, Type::INT8];
+    let mut types = vec![Type::UUID, Type::INT8, Type::INT8];
     types.extend(def.columns.iter().map(|column| match column.kind {
         Kind::Text => Type::TEXT,
         Kind::Int => Type::INT8,
@@ -83,7 +85,7 @@ pub(super) async fn copy(
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
     for row in rows {
         let doc = Json(&row.doc);
-        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&row.key, &row.seq];
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&row.key, &row.seq, &row.position];
         values.extend(row.columns.iter().map(|value| value as &(dyn ToSql + Sync)));
         values.push(&doc);
         writer.as_mut().write(&values).await?;
@@ -135,13 +137,14 @@ impl ToSql for Param {
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
+            Self::Key(key) => key.to_sql(ty, out),
             Self::Text(text) => text.to_sql(ty, out),
             Self::Int(int) => int.to_sql(ty, out),
         }
     }
 
     fn accepts(ty: &Type) -> bool {
-        *ty == Type::TEXT || *ty == Type::INT8
+        *ty == Type::UUID || *ty == Type::TEXT || *ty == Type::INT8
     }
 
     to_sql_checked!();

@@ -1,28 +1,52 @@
 //! The statements on the catalogue of tables, each for use inside a transaction.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use deadpool_postgres::GenericClient;
 use eventstore::{Checkpoint, Position};
 
 use crate::error::StoreError;
-use crate::fold::ParkedRecord;
 use crate::store::{Generation, PageCommit};
 use crate::table::{Dialect, TableDef};
 
 /// The moment, in milliseconds.
 pub(super) const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// The table that the pointer leads to.
 pub(super) async fn live(
     client: &impl GenericClient,
     def: &TableDef,
 ) -> Result<Option<Generation>, StoreError> {
-    let statement = client
-        .prepare_cached(
-            "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped
-             FROM projection_pointers p JOIN projection_generations g USING (view, generation)
-             WHERE view = $1",
-        )
-        .await?;
+    let sql = format!(
+        "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped,
+                g.rebuild_wanted, {NOW_MS} - g.moved_at
+         FROM projection_pointers p JOIN projection_generations g USING (view, generation)
+         WHERE view = $1"
+    );
+    generation(client, def, &sql).await
+}
+
+/// The table that a rebuild works on or has left behind.
+pub(super) async fn building(
+    client: &impl GenericClient,
+    def: &TableDef,
+) -> Result<Option<Generation>, StoreError> {
+    let sql = format!(
+        "SELECT generation, version, position, event_id, recorded_at, stopped,
+                rebuild_wanted, {NOW_MS} - moved_at
+         FROM projection_generations WHERE view = $1 AND state = 'building'
+         ORDER BY generation DESC LIMIT 1"
+    );
+    generation(client, def, &sql).await
+}
+
+async fn generation(
+    client: &impl GenericClient,
+    def: &TableDef,
+    sql: &str,
+) -> Result<Option<Generation>, StoreError> {
+    let statement = client.prepare_cached(sql).await?;
     let found = client.query_opt(&statement, &[&def.view]).await?;
     Ok(found.map(|row| Generation {
         number: row.get(0),
@@ -35,6 +59,10 @@ pub(super) async fn live(
             .get::<_, Option<i64>>(4)
             .and_then(DateTime::from_timestamp_millis),
         stopped: row.get(5),
+        rebuild_wanted: row.get(6),
+        idle: row
+            .get::<_, Option<i64>>(7)
+            .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
     }))
 }
 
@@ -98,6 +126,8 @@ async fn insert_generation(
         checkpoint: start,
         recorded_at: None,
         stopped: None,
+        rebuild_wanted: None,
+        idle: None,
     })
 }
 
@@ -108,12 +138,12 @@ pub(super) async fn advance(
     def: &TableDef,
     page: &PageCommit,
 ) -> Result<bool, StoreError> {
-    let statement = client
-        .prepare_cached(
-            "UPDATE projection_generations SET position = $3, event_id = $4, recorded_at = $5
-             WHERE view = $1 AND generation = $2 AND position = $6 AND event_id = $7 AND state <> 'retired'",
-        )
-        .await?;
+    let sql = format!(
+        "UPDATE projection_generations SET position = $3, event_id = $4, recorded_at = $5,
+                moved_at = {NOW_MS}, rebuild_wanted = coalesce($8, rebuild_wanted)
+         WHERE view = $1 AND generation = $2 AND position = $6 AND event_id = $7 AND state <> 'retired'"
+    );
+    let statement = client.prepare_cached(&sql).await?;
     let moved = client
         .execute(
             &statement,
@@ -125,35 +155,11 @@ pub(super) async fn advance(
                 &page.recorded_at.timestamp_millis(),
                 &page.from.position.0,
                 &page.from.event_id,
+                &page.rebuild_wanted,
             ],
         )
         .await?;
     Ok(moved == 1)
-}
-
-pub(super) async fn park(
-    client: &impl GenericClient,
-    def: &TableDef,
-    generation: i64,
-    parked: &[ParkedRecord],
-) -> Result<(), StoreError> {
-    for event in parked {
-        client
-            .execute(
-                "INSERT INTO projection_parked (view, generation, key, position, event_type, reason)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-                &[
-                    &def.view,
-                    &generation,
-                    &event.key,
-                    &event.position,
-                    &event.event_type,
-                    &event.reason,
-                ],
-            )
-            .await?;
-    }
-    Ok(())
 }
 
 /// Points readers to another table and retires the one they used.
@@ -186,20 +192,21 @@ pub(super) async fn point_to(
     Ok(())
 }
 
-/// Drops tables that are not in use.
+/// Drops tables that are not in use; returns how many.
 pub(super) async fn drop_where(
     client: &impl GenericClient,
     def: &TableDef,
     condition: &str,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let sql = format!(
         "DELETE FROM projection_generations WHERE view = $1 AND {condition} RETURNING generation"
     );
-    for row in client.query(&sql, &[&def.view]).await? {
+    let dropped = client.query(&sql, &[&def.view]).await?;
+    for row in &dropped {
         let table = def.table(row.get(0));
         client
             .batch_execute(&format!("DROP TABLE IF EXISTS {table}"))
             .await?;
     }
-    Ok(())
+    Ok(dropped.len())
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use chrono::DateTime;
 use eventstore::{Checkpoint, Position};
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
+use super::parked;
 use crate::error::{OpenError, StoreError};
 use crate::fold::StoredRow;
-use crate::store::{Generation, PageCommit};
+use crate::store::{Committed, Generation, PageCommit};
 use crate::table::{Dialect, Param, TableDef, Value};
 
 const FILE: &str = "views.db";
@@ -21,6 +22,10 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// The moment, in milliseconds.
 pub(super) const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS integer)";
+
+/// Pages of the write-ahead log that are moved into the file at once. Fewer than usual (1,000): the disk
+/// then flushes less at a time, and the log's own commits do not wait for it as long.
+const CHECKPOINT_PAGES: u32 = 200;
 
 /// Statements kept prepared per connection: every query of every view.
 const STATEMENTS: usize = 64;
@@ -34,11 +39,30 @@ pub(super) fn connect(dir: &Path) -> Result<Connection, OpenError> {
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
     };
     open().map_err(|source| OpenError::Open {
+        path: path.clone(),
+        source,
+    })
+}
+
+/// A connection that changes nothing; `None` if there is no file.
+pub(super) fn look(dir: &Path) -> Result<Option<Connection>, OpenError> {
+    let path = dir.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let open = || {
+        let only_read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, only_read)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(connection)
+    };
+    open().map(Some).map_err(|source| OpenError::Open {
         path: path.clone(),
         source,
     })
@@ -51,15 +75,40 @@ pub(super) fn uuid(row: &Row<'_>, at: usize) -> rusqlite::Result<Uuid> {
     })
 }
 
+/// The table that the pointer leads to.
 pub(super) fn live(
     connection: &Connection,
     def: &TableDef,
 ) -> Result<Option<Generation>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped
+    let sql = format!(
+        "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped,
+                g.rebuild_wanted, {NOW_MS} - g.moved_at
          FROM projection_pointers p JOIN projection_generations g USING (view, generation)
-         WHERE view = ?1",
-    )?;
+         WHERE view = ?1"
+    );
+    generation(connection, def, &sql)
+}
+
+/// The table that a rebuild works on or has left behind.
+pub(super) fn building(
+    connection: &Connection,
+    def: &TableDef,
+) -> Result<Option<Generation>, StoreError> {
+    let sql = format!(
+        "SELECT generation, version, position, event_id, recorded_at, stopped,
+                rebuild_wanted, {NOW_MS} - moved_at
+         FROM projection_generations WHERE view = ?1 AND state = 'building'
+         ORDER BY generation DESC LIMIT 1"
+    );
+    generation(connection, def, &sql)
+}
+
+fn generation(
+    connection: &Connection,
+    def: &TableDef,
+    sql: &str,
+) -> Result<Option<Generation>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
     let generation = statement.query_row([def.view], |row| {
         Ok(Generation {
             number: row.get(0)?,
@@ -72,6 +121,10 @@ pub(super) fn live(
                 .get::<_, Option<i64>>(4)?
                 .and_then(DateTime::from_timestamp_millis),
             stopped: row.get(5)?,
+            rebuild_wanted: row.get(6)?,
+            idle: row
+                .get::<_, Option<i64>>(7)?
+                .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         })
     });
     Ok(generation.optional()?)
@@ -135,19 +188,19 @@ fn insert_generation(
         checkpoint: Checkpoint::START,
         recorded_at: None,
         stopped: None,
+        rebuild_wanted: None,
+        idle: None,
     })
 }
 
 /// Moves the checkpoint; `false` if it was not where the page began, or the table is not in use any more.
-pub(super) fn advance(
-    connection: &Connection,
-    def: &TableDef,
-    page: &PageCommit,
-) -> Result<bool, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE projection_generations SET position = ?3, event_id = ?4, recorded_at = ?5
-         WHERE view = ?1 AND generation = ?2 AND position = ?6 AND event_id = ?7 AND state <> 'retired'",
-    )?;
+fn advance(connection: &Connection, def: &TableDef, page: &PageCommit) -> Result<bool, StoreError> {
+    let sql = format!(
+        "UPDATE projection_generations SET position = ?3, event_id = ?4, recorded_at = ?5,
+                moved_at = {NOW_MS}, rebuild_wanted = coalesce(?8, rebuild_wanted)
+         WHERE view = ?1 AND generation = ?2 AND position = ?6 AND event_id = ?7 AND state <> 'retired'"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let moved = statement.execute(params![
         def.view,
         page.generation,
@@ -156,8 +209,28 @@ pub(super) fn advance(
         page.recorded_at.timestamp_millis(),
         page.from.position.0,
         page.from.event_id.as_bytes().as_slice(),
+        page.rebuild_wanted,
     ])?;
     Ok(moved == 1)
+}
+
+/// Stores a page: checkpoint by compare-and-set, rows, and what is parked and released.
+pub(super) fn store(
+    connection: &Connection,
+    def: &TableDef,
+    page: &PageCommit,
+) -> Result<Committed, StoreError> {
+    // Looked at before anything is written: only an error takes back what a job wrote.
+    if !parked::are_there(connection, def, page)? || !advance(connection, def, page)? {
+        return Ok(Committed::Fenced);
+    }
+    let table = def.table(page.generation);
+    let upsert = def.upsert(Dialect::Sqlite, &table);
+    write(connection, &upsert, &page.changes.written)?;
+    delete(connection, &table, &page.changes.deleted)?;
+    parked::release(connection, def, page)?;
+    parked::park(connection, def, page)?;
+    Ok(Committed::Yes)
 }
 
 pub(super) fn write(
@@ -168,7 +241,7 @@ pub(super) fn write(
     let mut statement = connection.prepare_cached(sql)?;
     for row in rows {
         let key = row.key.as_bytes().as_slice();
-        let mut values: Vec<&dyn ToSql> = vec![&key, &row.seq];
+        let mut values: Vec<&dyn ToSql> = vec![&key, &row.seq, &row.position];
         values.extend(row.columns.iter().map(|value| value as &dyn ToSql));
         values.push(&row.doc);
         statement.execute(values.as_slice())?;
@@ -185,29 +258,6 @@ pub(super) fn delete(
         connection
             .prepare_cached(&format!("DELETE FROM {table} WHERE key = ?1"))?
             .execute([key.as_bytes().as_slice()])?;
-    }
-    Ok(())
-}
-
-pub(super) fn park(
-    connection: &Connection,
-    def: &TableDef,
-    page: &PageCommit,
-) -> Result<(), StoreError> {
-    for parked in &page.parked {
-        connection
-            .prepare_cached(
-                "INSERT INTO projection_parked (view, generation, key, position, event_type, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                def.view,
-                page.generation,
-                parked.key.as_bytes().as_slice(),
-                parked.position,
-                parked.event_type,
-                parked.reason,
-            ])?;
     }
     Ok(())
 }
@@ -240,12 +290,12 @@ pub(super) fn point_to(
     Ok(())
 }
 
-/// Drops tables that are not in use.
+/// Drops tables that are not in use; returns how many.
 pub(super) fn drop_where(
     connection: &Connection,
     def: &TableDef,
     condition: &str,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let sql = format!(
         "DELETE FROM projection_generations WHERE view = ?1 AND {condition} RETURNING generation"
     );
@@ -253,10 +303,10 @@ pub(super) fn drop_where(
         .prepare(&sql)?
         .query_map([def.view], |row| row.get(0))?
         .collect::<Result<Vec<i64>, _>>()?;
-    for generation in dropped {
-        connection.execute_batch(&format!("DROP TABLE {}", def.table(generation)))?;
+    for generation in &dropped {
+        connection.execute_batch(&format!("DROP TABLE {}", def.table(*generation)))?;
     }
-    Ok(())
+    Ok(dropped.len())
 }
 
 impl ToSql for Value<'_> {
@@ -274,6 +324,7 @@ impl ToSql for Value<'_> {
 impl ToSql for Param {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
+            Self::Key(key) => Ok(key.as_bytes().as_slice().into()),
             Self::Text(text) => text.to_sql(),
             Self::Int(int) => int.to_sql(),
         }

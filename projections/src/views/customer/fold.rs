@@ -12,11 +12,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    CancelFacts, CustomerRow, DeliveryFacts, DeliveryStatus, MESSAGES_MAX, MessageFacts,
-    OrderStatus, PaymentFacts, PaymentStatus, Refusal, TIMELINE_MAX, TimelineEntry, stored,
+    CancelFacts, CustomerRow, DeliveryFacts, DeliveryStatus, MESSAGES_MAX, MISMATCHES_MAX,
+    MessageFacts, MismatchFacts, OrderStatus, PaymentFacts, PaymentStatus, Refusal, TIMELINE_MAX,
+    TimelineEntry, Trouble, stored, table::TABLE,
 };
-use crate::projection::{ApplyError, Facts, Projection};
-use crate::table::{Column, Index, Kind, Rows, TableDef, Value};
+use crate::projection::{ApplyError, Facts, Keys, Projection};
+use crate::table::{TableDef, Value};
 use crate::views::message::MessageState;
 
 /// The customer view.
@@ -26,60 +27,23 @@ pub struct CustomerView;
 impl Projection for CustomerView {
     type Row = CustomerRow;
 
-    const TABLE: &'static TableDef = &TableDef {
-        view: "customer",
-        version: 1,
-        columns: &[
-            Column {
-                name: "customer_id",
-                kind: Kind::Text,
-            },
-            Column {
-                name: "status",
-                kind: Kind::Text,
-            },
-            Column {
-                name: "payment_status",
-                kind: Kind::Text,
-            },
-            Column {
-                name: "delivery_status",
-                kind: Kind::Text,
-            },
-        ],
-        indexes: &[
-            // "My orders", and every other list of one customer.
-            Index {
-                column: "customer_id",
-                rows: Rows::All,
-            },
-            // Lists of one status.
-            Index {
-                column: "status",
-                rows: Rows::Except("Delivered"),
-            },
-            Index {
-                column: "payment_status",
-                rows: Rows::Except("Paid"),
-            },
-            Index {
-                column: "delivery_status",
-                rows: Rows::Except("Delivered"),
-            },
-        ],
-    };
+    const TABLE: &'static TableDef = &TABLE;
 
     const CATEGORIES: &'static [&'static str] = &["order", "payment", "delivery", "kakao"];
 
-    fn key(event: &Event, facts: &Facts<'_>) -> Option<Uuid> {
+    fn keys(event: &Event, facts: &Facts<'_>) -> Keys {
         match event {
             // A message may be about an order that is not ours.
-            Event::Kakao(event) => Uuid::try_parse(&event.head().order_id?).ok(),
-            _ => Some(facts.stream),
+            Event::Kakao(event) => {
+                let order = event.head().order_id;
+                order.and_then(|id| Uuid::try_parse(&id).ok()).into()
+            }
+            _ => Keys::One(facts.stream),
         }
     }
 
     fn apply(
+        _: Uuid,
         row: &mut Option<CustomerRow>,
         event: &Event,
         facts: &Facts<'_>,
@@ -104,20 +68,28 @@ impl Projection for CustomerView {
             Event::Payment(event) => payment(row, event, at),
             Event::Delivery(event) => delivery(row, event, at),
             Event::Kakao(event) => message(row, event, facts.stream, at),
-            Event::Subject(_) | Event::Saga(_) => return Err(ApplyError::Foreign),
+            Event::Subject(_) | Event::Webhook(_) | Event::Saga(_) | Event::Projection(_) => {
+                return Err(ApplyError::Foreign);
+            }
         }
         note(row, event.name(), at);
+        row.position = facts.position;
         Ok(())
     }
 
     fn columns(row: &CustomerRow) -> Vec<Value<'_>> {
         let payment = row.payment.as_ref().map(|it| it.status.as_str().into());
         let delivery = row.delivery.as_ref().map(|it| it.status.as_str().into());
+        let parcel = row.delivery.as_ref();
+        let waybill = parcel.and_then(|parcel| parcel.waybill.as_deref());
         vec![
             Value::text(row.customer_id.as_str()),
             Value::text(row.status.as_str()),
             Value::Text(payment),
             Value::Text(delivery),
+            Value::Text(waybill.map(Into::into)),
+            Value::Int(Some(row.placed_at.timestamp_millis())),
+            Value::Int(Some(row.position.0)),
         ]
     }
 
@@ -158,7 +130,9 @@ fn placed(event: &Ordered, facts: &Facts<'_>) -> CustomerRow {
         messages: Vec::new(),
         timeline: Vec::new(),
         placed_at: to_millis(event.placed_at.unwrap_or(event.occurred_at)),
+        ordered_at: to_millis(event.occurred_at),
         updated_at: event.occurred_at,
+        position: facts.position,
     };
     note(&mut row, Ordered::NAME, event.occurred_at);
     row
@@ -231,6 +205,7 @@ fn payment(row: &mut CustomerRow, event: &PaymentEvent, at: DateTime<Utc>) {
         provider_ref: None,
         refund_ref: None,
         refusal: None,
+        mismatches: Vec::new(),
         updated_at: at,
     });
     facts.updated_at = at;
@@ -253,6 +228,23 @@ fn payment(row: &mut CustomerRow, event: &PaymentEvent, at: DateTime<Utc>) {
         PaymentEvent::RefundRefused(event) => {
             facts.status = PaymentStatus::RefundRefused;
             facts.refusal = Some(refusal(&event.code, &event.reason));
+        }
+        // What was taken once too often is in both sums, and what the customer has paid in the end in their difference.
+        PaymentEvent::ExcessCharged(event) => facts.paid += event.amount,
+        PaymentEvent::ExcessReturned(event) => facts.refunded += event.amount,
+        PaymentEvent::MismatchFound(event) => {
+            if facts.mismatches.len() < MISMATCHES_MAX {
+                facts.mismatches.push(MismatchFacts {
+                    finding: event.finding,
+                    code: event.code.clone(),
+                    reason: event.reason.clone(),
+                });
+            }
+        }
+        PaymentEvent::MismatchSettled(event) => {
+            facts
+                .mismatches
+                .retain(|known| known.finding != event.finding);
         }
     }
 }
@@ -288,6 +280,14 @@ fn delivery(row: &mut CustomerRow, event: &DeliveryEvent, at: DateTime<Utc>) {
             facts.refusal = Some(refusal(&event.code, &event.reason));
         }
         DeliveryEvent::TrackingLost(_) => facts.status = DeliveryStatus::TrackingLost,
+        DeliveryEvent::InTransit(event) => facts.in_transit_at = Some(event.scanned_at),
+        DeliveryEvent::OutForDelivery(event) => facts.out_for_delivery_at = Some(event.scanned_at),
+        DeliveryEvent::TrackingException(event) => {
+            facts.trouble = Some(Trouble {
+                at: event.scanned_at,
+                reason: event.reason.clone(),
+            });
+        }
     }
 }
 
@@ -298,7 +298,10 @@ fn parcel(row: &mut CustomerRow, at: DateTime<Utc>) -> &mut DeliveryFacts {
         waybill: None,
         shipped_at: None,
         handed_over_at: None,
+        in_transit_at: None,
+        out_for_delivery_at: None,
         delivered_at: None,
+        trouble: None,
         refusal: None,
         updated_at: at,
     });

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 
 use aggregates::money::Currency;
 use aggregates::order::Line;
-use chrono::serde::ts_milliseconds;
+use chrono::serde::{ts_milliseconds, ts_milliseconds_option};
 use chrono::{DateTime, Utc};
+use eventstore::Position;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -43,6 +44,11 @@ struct Stored<'a> {
     placed_at: DateTime<Utc>,
     #[serde(with = "ts_milliseconds")]
     updated_at: DateTime<Utc>,
+    /// Rows of before version 3 of the view have neither: they are shown until they are replaced.
+    #[serde(default, with = "ts_milliseconds_option")]
+    ordered_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    position: Position,
 }
 
 /// Usual length of a document; a longer one grows by itself.
@@ -69,6 +75,8 @@ pub(super) fn write(row: &CustomerRow) -> serde_json::Result<String> {
             .collect(),
         placed_at: row.placed_at,
         updated_at: row.updated_at,
+        ordered_at: Some(row.ordered_at),
+        position: row.position,
     };
     let mut doc = Vec::with_capacity(USUAL_BYTES);
     serde_json::to_writer(&mut doc, &stored)?;
@@ -103,6 +111,8 @@ pub(super) fn read(doc: &str) -> serde_json::Result<CustomerRow> {
             .map(entry)
             .collect::<serde_json::Result<_>>()?,
         placed_at: stored.placed_at,
+        ordered_at: stored.ordered_at.unwrap_or(stored.placed_at),
         updated_at: stored.updated_at,
+        position: stored.position,
     })
 }

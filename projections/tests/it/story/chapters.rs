@@ -124,6 +124,9 @@ impl Story {
                 message,
                 channel: String::from("alimtalk"),
                 provider_ref: Some(String::from("k-1")),
+                template: Some(String::from("KA01TP-shipped")),
+                fallback: Some(String::from("sms")),
+                attempts: Some(2),
             }
             .into()
         } else {
@@ -136,6 +139,7 @@ impl Story {
                 kind: Kind::Shipped,
                 code: String::from("no-such-number"),
                 reason: String::from("Nobody has this number."),
+                attempts: Some(1),
             }
             .into()
         };
