@@ -1,32 +1,47 @@
 //! The composition root: makes the parts, wires them, runs them, and takes them down in order.
 
+mod claim;
 mod parts;
+mod providers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventstore::{Location, OpenError, Options, VaultError};
+use aggregates::codec::{self, BrokenChain};
+use eventstore::{Location, OpenError, Options, ReadError, VaultError};
+use projections::{Place, Places};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::relay::Relay;
+use crate::bus::wakeups::Wakeups;
+use crate::config::roles::Role;
 use crate::config::{ConfigError, Settings};
 use crate::http::auth::Callers;
 use crate::http::health::{Health, Phase, ticking};
-use crate::http::router::router;
+use crate::http::router::{operation_only, router};
 use crate::http::server::{self, Stopped};
 use crate::http::state::Edge;
+use crate::providers::http::SetupError;
 use crate::providers::simulator::ledger::LedgerError;
-use crate::saga::definition::DefinitionError;
+use crate::saga::definition::{DefinitionError, Saga};
 use crate::workers::Workers;
 
 /// File in a data directory that names the server holding it, so that commands find it.
 const SERVER_FILE: &str = "server.url";
 
-/// What stopping may take after the last answer: workers end between two steps, not within one.
-const WORKERS_STOP_WITHIN: Duration = Duration::from_secs(5);
+/// What is kept of the grace for the workers to end and give their leases back, so that others need not wait for them; a fifth
+/// of what --drain-delay leaves where that is short.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether all parts still run.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A connection that was accepted a moment before the last may still have its first request on the way.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +75,23 @@ pub enum StartError {
     /// Personal data could not be read or written.
     #[error("cannot open the vault: {0}")]
     Vault(#[from] VaultError),
+    /// The claim on the built-in providers cannot be looked at.
+    #[error("cannot see whether another process has built-in providers: {0}")]
+    Claim(#[source] ReadError),
+    /// Another process on this log has providers of its own.
+    #[error(
+        "another process on this database has the built-in simulator within it, and two know nothing of each other's books: run          `bookmarket simulate` once and give every process its --simulator-url, or the credentials of all providers"
+    )]
+    Claimed,
     /// The built-in providers have no place for their ledger.
     #[error("cannot open the providers' ledger: {0}")]
     Providers(#[from] LedgerError),
+    /// A provider's adapter cannot be made from its settings.
+    #[error(transparent)]
+    Adapter(#[from] SetupError),
+    /// This build cannot read every version of its events.
+    #[error(transparent)]
+    Events(#[from] BrokenChain),
     /// The sagas of this build contradict themselves.
     #[error(transparent)]
     Sagas(#[from] DefinitionError),
@@ -77,6 +106,15 @@ pub enum Ended {
     Cut(String),
 }
 
+/// Says which sagas a server has, given those of this build.
+pub type ChooseSagas = Box<dyn FnOnce(Vec<Arc<dyn Saga>>) -> Vec<Arc<dyn Saga>> + Send>;
+
+/// The wake-ups that are taken from others and given to them.
+struct Pulling {
+    wakeups: Wakeups,
+    stop: CancellationToken,
+}
+
 /// A running server.
 pub struct App {
     edge: Edge,
@@ -84,6 +122,8 @@ pub struct App {
     workers: Workers,
     http: JoinHandle<Stopped>,
     stop_http: CancellationToken,
+    pulling: Pulling,
+    drain_delay: Duration,
     grace: Duration,
     server_file: Option<PathBuf>,
 }
@@ -96,23 +136,81 @@ impl App {
 
     /// Starts a server whose log is opened with these options.
     pub async fn start_with(settings: &Settings, options: Options) -> Result<App, StartError> {
+        App::start_as(settings, options, Box::new(|own| own)).await
+    }
+
+    /// The same for a build to come: one that has other sagas, or other versions of them, beside those of this one. So tests see the
+    /// two side by side.
+    pub async fn start_as(
+        settings: &Settings,
+        options: Options,
+        sagas: ChooseSagas,
+    ) -> Result<App, StartError> {
+        codec::check()?;
+        settings.roles.check(settings)?;
+        parts::check_times(&settings.edge)?;
         let callers = Callers::load(settings.edge.api_tokens.as_deref())?;
         let listener = parts::listen(&settings.edge, &callers).await?;
-        let location = settings.store.location()?;
-        let store = parts::open_log(&location, options).await?;
-        let projections = parts::open_views(&location, &store).await?;
+        let places = settings.store.places()?;
+        let store = parts::open_log(&places.log, options).await?;
+        let projections = parts::open_views(&places, &store).await?;
         let health = Health::new();
         let mut workers = Workers::new(Arc::clone(&health));
-        let fulfilment = parts::fulfilment(settings, &store, &mut workers).await?;
-        let edge = parts::assemble(settings, callers, fulfilment, projections, store, health)?;
-        parts::start_workers(&edge, &mut workers);
-        App::serve(settings, edge, workers, listener)
+        if settings.providers.choose()?.needs_simulator()
+            && let Some(claim) = claim::Claim::stake(&store).await?
+        {
+            let holding = ticking(claim.hold(workers.stop_token()));
+            workers.start("the claim on the built-in providers", holding);
+        }
+        let broker = parts::broker(settings).await?;
+        let wakeups = parts::wakeups(settings, broker.as_ref());
+        let fulfilment = parts::fulfilment(
+            settings,
+            &store,
+            broker.as_ref(),
+            &wakeups,
+            sagas,
+            &mut workers,
+        )
+        .await?;
+        let relay = parts::relay(settings, &store, broker.as_ref());
+        let bus = parts::Bus {
+            broker: broker.clone(),
+            relay: relay.as_ref().map(Relay::status),
+            wakeups: wakeups.standing(),
+        };
+        let edge = parts::assemble(
+            settings,
+            bus,
+            callers,
+            fulfilment,
+            projections,
+            store,
+            health,
+        )?;
+        if let Some(relay) = relay {
+            workers.start("the relay", relay.run(workers.stop_token()));
+        }
+        let stop_pulling = CancellationToken::new();
+        parts::start_workers(settings, &edge, &mut workers);
+        if settings.roles.has(Role::Worker) {
+            let (pulled, stop) = (wakeups.clone(), stop_pulling.clone());
+            parts::attend(settings, &edge, pulled, stop, &mut workers);
+        }
+        parts::start_hints(&edge.store, broker, &mut workers);
+        let pulling = Pulling {
+            wakeups,
+            stop: stop_pulling,
+        };
+        App::serve(settings, &places, edge, workers, pulling, listener)
     }
 
     fn serve(
         settings: &Settings,
+        places: &Places,
         edge: Edge,
         workers: Workers,
+        pulling: Pulling,
         listener: tokio::net::TcpListener,
     ) -> Result<App, StartError> {
         let configured = settings.edge.listen;
@@ -121,32 +219,38 @@ impl App {
             source,
         })?;
         let stop_http = CancellationToken::new();
-        let serving = server::serve(
-            listener,
-            router(edge.clone()),
-            usize::from(settings.edge.max_connections),
-            stop_http.clone(),
-            settings.edge.shutdown_grace,
-        );
+        let router = if settings.roles.has(Role::Api) {
+            router(edge.clone())
+        } else {
+            operation_only(edge.clone())
+        };
+        let limits = server::Limits {
+            connections: usize::from(settings.edge.max_connections),
+            last_requests: settings.edge.drain_delay.min(LAST_REQUESTS),
+            grace: settings.edge.shutdown_grace,
+        };
+        let serving = server::serve(listener, router, limits, stop_http.clone());
         let http = tokio::spawn(edge.health.watch("http", ticking(serving)));
         edge.health.enter(Phase::Ready);
-        let grace = settings.edge.shutdown_grace;
         let mut app = App {
             edge,
             address,
             workers,
             http,
             stop_http,
-            grace,
+            pulling,
+            drain_delay: settings.edge.drain_delay,
+            grace: settings.edge.shutdown_grace,
             server_file: None,
         };
-        app.server_file = app.announce(&settings.store.data_dir);
+        app.server_file = app.announce(&settings.store.data_dir, places);
         Ok(app)
     }
 
-    /// Leaves the address where commands on this machine find it. Failing to is no reason not to serve.
-    fn announce(&self, data_dir: &Path) -> Option<PathBuf> {
-        if !matches!(self.edge.store.location(), Location::Sqlite { .. }) {
+    /// Leaves the address where commands on this machine find it, which cannot open what it holds. Failing to is no reason not to serve.
+    fn announce(&self, data_dir: &Path, places: &Places) -> Option<PathBuf> {
+        let embedded = |place: &Place<'_>| matches!(place.location, Location::Sqlite { .. });
+        if !places.each().iter().any(embedded) {
             return None;
         }
         let file = data_dir.join(SERVER_FILE);
@@ -182,13 +286,18 @@ impl App {
         tokio::select! {
             name = self.workers.died() => name,
             _ = &mut self.http => "the HTTP server".to_owned(),
+            name = ended(&self.edge) => name,
         }
     }
 
-    /// Takes it down in order: not ready, no new connections, finish what is in flight, then the workers.
+    /// Takes it down in order: not ready, a while of serving as before, no new connections, finish what is in flight, no more
+    /// wake-ups, then the sagas and the workers, who give their leases back.
     pub async fn stop(self) -> Ended {
-        let deadline = Instant::now() + self.grace;
+        let ends = Instant::now() + self.grace;
+        let for_answers = self.grace.saturating_sub(self.drain_delay);
+        let deadline = ends - LAST_WORDS.min(for_answers / 5);
         self.edge.health.enter(Phase::Draining);
+        sleep(self.drain_delay).await;
         // Streams never end by themselves and would hold their connections open.
         self.edge.stop.cancel();
         self.stop_http.cancel();
@@ -203,16 +312,16 @@ impl App {
         if timeout_at(deadline, self.edge.tasks.wait()).await.is_err() {
             left.push(format!("{} commands", self.edge.tasks.len()));
         }
+        self.pulling.stop.cancel();
         let left_for_sagas = deadline.saturating_duration_since(Instant::now());
         if !self.edge.fulfilment.engine().drain(left_for_sagas).await {
             left.push("steps of sagas, which the next process takes up".to_owned());
         }
-        if timeout(WORKERS_STOP_WITHIN, self.workers.stop())
-            .await
-            .is_err()
-        {
+        if timeout_at(ends, self.workers.stop()).await.is_err() {
             left.push("workers".to_owned());
         }
+        // A broker that does not answer keeps nobody past the grace: what is not said to it is delivered again.
+        let _ = timeout_at(ends, self.pulling.wakeups.close()).await;
         if let Some(file) = self.server_file {
             // A stale address does no harm; whoever uses it is told that nobody answers.
             let _ = std::fs::remove_file(file);
@@ -222,6 +331,16 @@ impl App {
         } else {
             Ended::Cut(left.join(", "))
         }
+    }
+}
+
+/// Resolves with the first part that has ended.
+async fn ended(edge: &Edge) -> String {
+    loop {
+        if let Some(name) = edge.ended().into_iter().next() {
+            return name;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

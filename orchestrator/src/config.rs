@@ -1,8 +1,14 @@
 //! Every setting once: flag, environment variable, default.
 //!
-//! `DATABASE_URL` keeps its customary name; every other variable is `BOOKMARKET_<FLAG>`. A secret may also be
+//! `DATABASE_URL` and `NATS_URL` keep their customary names; every other variable is `BOOKMARKET_<FLAG>`. A secret may also be
 //! given as a file through the same name with `_FILE`, which is how container platforms mount secrets.
 
+pub mod broker;
+pub mod chosen;
+pub mod guards;
+pub mod providers;
+pub mod roles;
+pub mod store;
 mod value;
 
 use std::net::SocketAddr;
@@ -10,10 +16,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aggregates::money::Currency;
+use broker::BrokerSettings;
 use clap::{Args, ValueEnum};
-use eventstore::{Location, MasterKeyFile};
+use guards::GuardSettings;
+use providers::ProviderSettings;
+use roles::RoleSettings;
 use secrecy::{ExposeSecret, SecretString};
-use value::{origin, secret, some_time, time};
+use store::StoreSettings;
+pub(crate) use value::secret;
+use value::{origin, some_time, time};
 
 /// A secret file larger than this is not a secret but a mistake (a device, a wrong path).
 const SECRET_FILE_MAX: u64 = 64 * 1024;
@@ -65,53 +76,29 @@ pub struct Settings {
     /// Where the log and the views live.
     pub store: StoreSettings,
     #[command(flatten)]
+    /// The broker between processes.
+    pub broker: BrokerSettings,
+    #[command(flatten)]
     /// How the server listens.
     pub edge: EdgeSettings,
     #[command(flatten)]
+    /// What this process does.
+    pub roles: RoleSettings,
+    #[command(flatten)]
     /// How orders are handled.
     pub orders: OrderSettings,
+    #[command(flatten)]
+    /// Who charges, ships and sends.
+    pub providers: ProviderSettings,
+    #[command(flatten)]
+    /// How much of a provider is used at once, and when it is left alone.
+    pub guards: GuardSettings,
     #[command(flatten)]
     /// How the command line talks to a server and prints.
     pub client: ClientSettings,
     #[command(flatten)]
     /// What is logged.
     pub log: LogSettings,
-}
-
-/// Where the log and the views live.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Store")]
-pub struct StoreSettings {
-    /// Postgres to keep the log in; unset = SQLite in the data directory
-    #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", value_parser = secret, hide_env_values = true)]
-    pub database_url: Option<SecretString>,
-    /// File that holds the database URL
-    #[arg(
-        long,
-        global = true,
-        env = "DATABASE_URL_FILE",
-        value_name = "FILE",
-        hide_short_help = true
-    )]
-    pub database_url_file: Option<PathBuf>,
-    /// Directory of the embedded store, the master key and the provider simulator's ledger
-    #[arg(
-        long,
-        global = true,
-        env = "BOOKMARKET_DATA_DIR",
-        value_name = "DIR",
-        default_value = "./bookmarket-data"
-    )]
-    pub data_dir: PathBuf,
-    /// Key that wraps the customers' keys [default: master.key in the data directory, made when missing]
-    #[arg(
-        long,
-        global = true,
-        env = "BOOKMARKET_MASTER_KEY_FILE",
-        value_name = "FILE",
-        hide_short_help = true
-    )]
-    pub master_key_file: Option<PathBuf>,
 }
 
 /// How the server listens and whom it lets in.
@@ -173,7 +160,7 @@ pub struct EdgeSettings {
         hide_short_help = true
     )]
     pub max_connections: u16,
-    /// Listeners of `GET /events/stream` at once
+    /// Listeners of `GET /events/stream` at once, and as many of `GET /mypages/stream`
     #[arg(
         long,
         global = true,
@@ -183,7 +170,10 @@ pub struct EdgeSettings {
         hide_short_help = true
     )]
     pub max_subscribers: u16,
-    /// Time to answer what is in flight after SIGTERM
+    /// After SIGTERM, go on serving for this long while `/readyz` says no: whoever sends requests here has to notice first
+    #[arg(long, global = true, env = "BOOKMARKET_DRAIN_DELAY", value_name = "TIME", default_value = "0s", value_parser = time, hide_short_help = true)]
+    pub drain_delay: Duration,
+    /// Time to answer what is in flight after SIGTERM, --drain-delay included
     #[arg(long, global = true, env = "BOOKMARKET_SHUTDOWN_GRACE", value_name = "TIME", default_value = "20s", value_parser = time, hide_short_help = true)]
     pub shutdown_grace: Duration,
 }
@@ -214,6 +204,9 @@ pub struct OrderSettings {
     /// How long `DELETE /orders/{id}` waits for the cancellation before it answers 202 `Canceling`
     #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
     pub cancel_budget: Duration,
+    /// How long a message is tried; later nobody wants to read it
+    #[arg(long, global = true, env = "BOOKMARKET_MESSAGE_BUDGET", value_name = "TIME", default_value = "24h", value_parser = some_time, hide_short_help = true)]
+    pub message_budget: Duration,
     /// The built-in carrier takes a parcel over this long after it was shipped
     #[arg(long, global = true, env = "BOOKMARKET_SIMULATED_HANDOVER_AFTER", value_name = "TIME", default_value = "10m", value_parser = time, hide_short_help = true)]
     pub simulated_handover_after: Duration,
@@ -226,7 +219,7 @@ pub struct OrderSettings {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Command line")]
 pub struct ClientSettings {
-    /// Server that `orders`, `events` and `sagas` talk to
+    /// Server that `orders`, `events`, `sagas` and `projections` talk to
     #[arg(
         long,
         global = true,
@@ -262,36 +255,6 @@ pub struct LogSettings {
     /// How log lines look
     #[arg(long, global = true, env = "BOOKMARKET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Compact, hide_short_help = true)]
     pub log_format: LogFormat,
-}
-
-impl StoreSettings {
-    /// Where the log is, with the URL read from its file if it was given so.
-    pub fn location(&self) -> Result<Location, ConfigError> {
-        let url = one_of(
-            "the database URL",
-            self.database_url.as_ref(),
-            self.database_url_file.as_deref(),
-        )?;
-        Ok(match url {
-            Some(url) => Location::Postgres { url },
-            None => Location::Sqlite {
-                dir: self.data_dir.clone(),
-            },
-        })
-    }
-
-    /// The key that wraps the customers' keys: the file that was named, or our own, which may be made.
-    #[must_use]
-    pub fn master_key(&self) -> MasterKeyFile {
-        match self
-            .master_key_file
-            .as_ref()
-            .filter(|path| !path.as_os_str().is_empty())
-        {
-            Some(path) => MasterKeyFile::Existing(path.clone()),
-            None => MasterKeyFile::CreateIfMissing(self.data_dir.join("master.key")),
-        }
-    }
 }
 
 impl ClientSettings {

@@ -7,14 +7,17 @@ use aggregates::delivery::Delivery;
 use aggregates::kakao::Message;
 use aggregates::order::Order;
 use aggregates::payment::Payment;
+use aggregates::projection::Projection;
 use aggregates::subject::Subject;
 use aggregates::{Decider, Event, IllegalTransition, category_of};
 use eventstore::{
-    AppendError, Category, EventStore, Expected, NewEvent, ReadError, StreamAppend, StreamId,
-    Version,
+    AppendError, Category, Checkpoint, EventStore, Expected, NewEvent, Position, ReadError,
+    StreamAppend, StreamId, Version,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use crate::lineage;
 
 /// Events read at once. An aggregate has a handful of them; only people's commands could make it more.
 const PAGE: usize = 1000;
@@ -46,7 +49,13 @@ macro_rules! aggregate {
     };
 }
 
-aggregate!(Order in "order", Payment in "payment", Delivery in "delivery", Subject in "subject");
+aggregate!(
+    Order in "order",
+    Payment in "payment",
+    Delivery in "delivery",
+    Subject in "subject",
+    Projection in "projection",
+);
 
 impl Aggregate for Message {
     const CATEGORY: Category = Category::from_static("kakao");
@@ -88,6 +97,8 @@ pub struct Versioned<T> {
     pub value: T,
     /// How many events that took.
     pub version: Version,
+    /// The last of them.
+    pub checkpoint: Checkpoint,
 }
 
 /// Reads and folds a stream.
@@ -95,20 +106,37 @@ pub async fn load<A: Aggregate>(
     store: &EventStore,
     id: Uuid,
 ) -> Result<Versioned<A::State>, LoadError> {
+    load_as_of::<A>(store, id, Position(i64::MAX)).await
+}
+
+/// Reads a stream and folds what had happened up to a place in the log.
+pub async fn load_as_of<A: Aggregate>(
+    store: &EventStore,
+    id: Uuid,
+    last: Position,
+) -> Result<Versioned<A::State>, LoadError> {
     let stream = StreamId::new(A::CATEGORY, id);
-    let (mut value, mut version) = (A::State::default(), Version::ZERO);
+    let mut loaded = Versioned {
+        value: A::State::default(),
+        version: Version::ZERO,
+        checkpoint: Checkpoint::START,
+    };
     loop {
-        let page = store.read_stream(&stream, version, PAGE).await?;
+        let page = store.read_stream(&stream, loaded.version, PAGE).await?;
         for event in &page {
+            if event.position > last {
+                return Ok(loaded);
+            }
             let decoded = codec::decode(&event.event_type, event.schema_version, &event.data)
                 .map_err(FoldError::from)?;
             if let Some(event) = A::pick(decoded) {
-                value = A::evolve(value, &event).map_err(FoldError::from)?;
+                loaded.value = A::evolve(loaded.value, &event).map_err(FoldError::from)?;
             }
-            version = event.version;
+            loaded.version = event.version;
+            loaded.checkpoint = event.checkpoint();
         }
         if page.len() < PAGE {
-            return Ok(Versioned { value, version });
+            return Ok(loaded);
         }
     }
 }
@@ -136,13 +164,19 @@ pub async fn execute<A: Aggregate>(
 ) -> Result<usize, ExecuteError<A::Rejection>> {
     let mut tries = 1;
     loop {
-        let Versioned { value, version } = load::<A>(store, id).await?;
+        let Versioned {
+            value,
+            version,
+            checkpoint,
+        } = load::<A>(store, id).await?;
         let events = A::decide(&value, command).map_err(ExecuteError::Rejected)?;
         let count = events.len();
         if count == 0 {
             return Ok(0);
         }
         let append = to_stream(A::CATEGORY, id, expecting(version), events, id);
+        let last = (version > Version::ZERO).then_some(checkpoint.event_id);
+        let append = lineage::caused(append, last);
         match store.append(vec![append]).await {
             Ok(_) => return Ok(count),
             Err(AppendError::Conflict { .. }) if tries < TRIES_MAX => tries += 1,
@@ -167,7 +201,7 @@ pub fn to_stream<E: Into<Event>>(
     events: impl IntoIterator<Item = E>,
     correlation: Uuid,
 ) -> StreamAppend {
-    let metadata = metadata(correlation);
+    let metadata = lineage::metadata(correlation);
     let events = events
         .into_iter()
         .map(|event| new_event(event.into(), &category, &metadata));
@@ -192,9 +226,4 @@ fn new_event(event: Event, category: &Category, metadata: &RawValue) -> NewEvent
         data: encoded.data,
         metadata: metadata.to_owned(),
     }
-}
-
-fn metadata(correlation: Uuid) -> Box<RawValue> {
-    let json = format!(r#"{{"correlationId":"{correlation}"}}"#);
-    RawValue::from_string(json).expect("a uuid between quotes is JSON")
 }

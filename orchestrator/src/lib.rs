@@ -2,13 +2,18 @@
 
 pub mod app;
 pub mod bench;
+pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod execute;
 pub mod fulfilment;
 pub mod http;
+pub mod lineage;
 pub mod providers;
 pub mod saga;
 mod saga_index;
+pub mod sheet;
 pub mod telemetry;
+mod tenure;
+pub mod view_verbs;
 mod workers;

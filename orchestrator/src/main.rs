@@ -7,8 +7,10 @@ use clap::Parser;
 use orchestrator::cli::{self, args::Cli};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    cli::report(run(cli))
+    match Cli::try_parse() {
+        Ok(cli) => cli::report(run(cli)),
+        Err(error) => cli::explain(&error),
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

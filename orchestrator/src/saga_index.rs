@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use eventstore::{EventStore, Position};
 use futures_util::future::{BoxFuture, FutureExt};
 use projections::{Page, Projections, saga::SagaRow};
-use tokio::sync::Mutex;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::saga::index::{Due, IndexError, LogIndex, SagaIndex};
 
@@ -36,8 +36,7 @@ impl SagaViewIndex {
     }
 
     async fn list(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, IndexError> {
-        let page = self.projections.due_sagas(before, limit).await;
-        let (rows, position) = match page {
+        let (rows, position) = match self.projections.due_sagas(before, limit).await {
             Ok(Page { rows, position, .. }) => (rows, position),
             Err(error) => {
                 tracing::warn!(%error, "the saga view cannot be asked; folding the log");
@@ -45,20 +44,31 @@ impl SagaViewIndex {
             }
         };
         let mut due: Vec<Due> = rows.iter().filter_map(due_row).collect();
-        due.extend(self.beyond(position, before, limit).await?);
+        if let Some(beyond) = &*self.beyond(position).await? {
+            due.extend(beyond.due(before, limit).await?);
+        }
         due.sort_unstable();
         due.dedup_by_key(|due| due.id);
         due.truncate(limit);
         Ok(due)
     }
 
-    /// What is due beyond the place where the view stands still. A saga that the view also lists may appear twice.
+    /// Where the view stands still, a saga that it lists and that has moved since may count twice.
+    async fn number(&self, before: DateTime<Utc>) -> Result<usize, IndexError> {
+        // Where the view cannot be asked, the fold of the log begins at its first event.
+        let listed = self.projections.count_due_sagas(before).await.unwrap_or(0);
+        let beyond = match &self.tail.lock().await.index {
+            Some(index) => index.count(before).await?,
+            None => 0,
+        };
+        Ok(usize::try_from(listed).unwrap_or(usize::MAX) + beyond)
+    }
+
+    /// Knows what follows the place where the view stands still; `None` where it does not.
     async fn beyond(
         &self,
         position: Position,
-        before: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<Due>, IndexError> {
+    ) -> Result<MappedMutexGuard<'_, Option<LogIndex>>, IndexError> {
         let mut tail = self.tail.lock().await;
         let head = self
             .store
@@ -68,12 +78,10 @@ impl SagaViewIndex {
         let head_before = std::mem::replace(&mut tail.head_before, head);
         if position >= head_before {
             tail.index = None;
-            return Ok(Vec::new());
+        } else if tail.index.is_none() {
+            tail.index = Some(LogIndex::new(self.store.clone(), position));
         }
-        let index = tail
-            .index
-            .get_or_insert_with(|| LogIndex::new(self.store.clone(), position));
-        index.due(before, limit).await
+        Ok(MutexGuard::map(tail, |tail| &mut tail.index))
     }
 }
 
@@ -85,6 +93,10 @@ impl SagaIndex for SagaViewIndex {
     ) -> BoxFuture<'a, Result<Vec<Due>, IndexError>> {
         self.list(before, limit).boxed()
     }
+
+    fn count<'a>(&'a self, before: DateTime<Utc>) -> BoxFuture<'a, Result<usize, IndexError>> {
+        self.number(before).boxed()
+    }
 }
 
 fn due_row(row: &SagaRow) -> Option<Due> {
@@ -93,3 +105,6 @@ fn due_row(row: &SagaRow) -> Option<Due> {
         id: row.saga_id,
     })
 }
+
+#[cfg(test)]
+mod tests;

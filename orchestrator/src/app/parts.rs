@@ -1,21 +1,29 @@
 //! Makes the parts of a server from its settings, and starts their loops.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventstore::{EventStore, Location, OpenError, Options, Vault};
-use projections::{Projections, View};
+use projections::{Places, Projections, View};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::StartError;
+use super::{ChooseSagas, StartError, providers};
+use crate::bus::connection::Broker;
+use crate::bus::jetstream::Standing;
+use crate::bus::relay::Relay;
+use crate::bus::relay::status::RelayStatus;
+use crate::bus::wakeups::{self, Wakeups};
+use crate::bus::{attendant, hints};
+use crate::config::roles::{Role, RoleSettings};
 use crate::config::{ConfigError, EdgeSettings, Settings};
 use crate::fulfilment::limits::Limits;
-use crate::fulfilment::participants::Providers;
+use crate::fulfilment::reconcile::{self, Reconciler};
 use crate::fulfilment::{self, Fulfilment};
 use crate::http::auth::Callers;
 use crate::http::gauges::Gauges;
@@ -23,8 +31,9 @@ use crate::http::health::{Health, ticking};
 use crate::http::orders::Defaults;
 use crate::http::rebuilds::Rebuilds;
 use crate::http::state::{Edge, Parts};
-use crate::providers::breaker::Policy;
-use crate::providers::simulator::{self, Simulator};
+use crate::http::views::EXPORTS_AT_ONCE;
+use crate::http::webhooks::Doors;
+use crate::saga::dispatch::Begins;
 use crate::saga::engine;
 use crate::saga::sweeper::{Pace, Sweeper};
 use crate::saga_index::SagaViewIndex;
@@ -39,16 +48,53 @@ pub(super) async fn listen(
     settings: &EdgeSettings,
     callers: &Callers,
 ) -> Result<TcpListener, StartError> {
-    let address = settings.listen;
+    let inherited = inherited(settings.listen)?;
+    let address = match &inherited {
+        Some(listener) => local_addr(listener, settings.listen)?,
+        None => settings.listen,
+    };
     if callers.is_open() && !address.ip().is_loopback() {
         if !settings.insecure {
             return Err(StartError::Exposed(address));
         }
         tracing::warn!(%address, "INSECURE: everyone who reaches this address may do everything");
     }
-    TcpListener::bind(address)
-        .await
+    match inherited {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Listen { address, source }),
+    }
+}
+
+/// The listening socket that whoever started this process passed on (`LISTEN_FDS`), so that none of its queue is lost while one
+/// process takes over from another.
+fn inherited(address: SocketAddr) -> Result<Option<TcpListener>, StartError> {
+    let inherited = listenfd::ListenFd::from_env().take_tcp_listener(0);
+    let adopt = |listener: std::net::TcpListener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    inherited
+        .and_then(|listener| listener.map(adopt).transpose())
         .map_err(|source| StartError::Listen { address, source })
+}
+
+fn local_addr(listener: &TcpListener, configured: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen {
+        address: configured,
+        source,
+    })
+}
+
+/// Times that contradict each other.
+pub(super) fn check_times(edge: &EdgeSettings) -> Result<(), ConfigError> {
+    if edge.drain_delay >= edge.shutdown_grace && !edge.drain_delay.is_zero() {
+        return Err(ConfigError::Unusable(
+            "--drain-delay leaves nothing of --shutdown-grace: give it less".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// With the log in Postgres, the data directory still holds the master key and the built-in providers' ledger.
@@ -69,21 +115,78 @@ pub(super) async fn open_log(
     EventStore::open(location, options).await
 }
 
+/// The connection to the broker, if one is configured. It need not be there.
+pub(super) async fn broker(settings: &Settings) -> Result<Option<Broker>, ConfigError> {
+    match settings.broker.target()? {
+        Some(target) => Broker::connect(&target, "bookmarket").await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A shop of one process, and one without a broker, keeps its wake-ups to itself.
+pub(super) fn wakeups(settings: &Settings, broker: Option<&Broker>) -> Wakeups {
+    match broker {
+        Some(broker) => {
+            let replicas = usize::from(settings.broker.events_replicas);
+            Wakeups::jetstream(broker.clone(), replicas, wakeups::Limits::default())
+        }
+        None if settings.roles.has(Role::Worker) => Wakeups::local(),
+        None => {
+            tracing::warn!(
+                "without NATS_URL, workers find what this process leaves to them by looking, within seconds"
+            );
+            Wakeups::nobody()
+        }
+    }
+}
+
+/// Has readers of all processes woken by the appends of any.
+pub(super) fn start_hints(store: &EventStore, broker: Option<Broker>, workers: &mut Workers) {
+    if let Some(broker) = broker {
+        let (announced, stop) = (broker.clone(), workers.stop_token());
+        let announcing = hints::announce(store.clone(), announced, stop);
+        workers.start("the hints to other processes", ticking(announcing));
+        let listening = hints::listen(store.clone(), broker, workers.stop_token());
+        workers.start("the hints of other processes", ticking(listening));
+    }
+}
+
 /// The views, each with a table: a server that is ready answers questions about them, if with nothing.
 pub(super) async fn open_views(
-    location: &Location,
+    places: &Places,
     store: &EventStore,
 ) -> Result<Projections, StartError> {
-    Projections::migrate(location).await?;
-    let projections = Projections::open(location, store.clone()).await?;
+    for place in places.each() {
+        Projections::migrate(place.location).await?;
+    }
+    let projections = Projections::open(places.clone(), store.clone()).await?;
     for view in View::ALL {
         projections.position(view).await?;
     }
     Ok(projections)
 }
 
+/// What publishes the log, where that is a role of this process and there is somewhere to.
+pub(super) fn relay(
+    settings: &Settings,
+    store: &EventStore,
+    broker: Option<&Broker>,
+) -> Option<Relay> {
+    let broker = broker.filter(|_| settings.roles.has(Role::Relay))?;
+    let stream = settings.broker.stream();
+    Some(Relay::new(store.clone(), broker.clone(), stream))
+}
+
+/// What goes between processes.
+pub(super) struct Bus {
+    pub(super) broker: Option<Broker>,
+    pub(super) relay: Option<RelayStatus>,
+    pub(super) wakeups: Option<Standing>,
+}
+
 pub(super) fn assemble(
     settings: &Settings,
+    bus: Bus,
     callers: Callers,
     fulfilment: Fulfilment,
     projections: Projections,
@@ -91,10 +194,11 @@ pub(super) fn assemble(
     health: Arc<Health>,
 ) -> Result<Edge, StartError> {
     Ok(Edge::new(Parts {
-        gauges: Gauges::new(
-            store.clone(),
-            projections.clone(),
-            fulfilment.engine().clone(),
+        gauges: Gauges::new(store.clone(), projections.clone(), fulfilment.clone()),
+        reconciler: Reconciler::new(fulfilment.clone(), reconcile::Pace::default()),
+        doors: Doors::new(
+            settings.providers.webhook_secret()?,
+            settings.providers.toss_security_key()?,
         ),
         store,
         projections,
@@ -107,9 +211,15 @@ pub(super) fn assemble(
             unit_price: settings.orders.default_unit_price,
             currency: settings.orders.default_currency.to_string(),
         },
+        broker: bus.broker,
+        relay: bus.relay,
+        wakeups: bus.wakeups,
         cancel_budget: settings.orders.cancel_budget,
         places: Arc::new(Semaphore::new(usize::from(settings.edge.max_in_flight))),
         subscribers: Arc::new(Semaphore::new(usize::from(settings.edge.max_subscribers))),
+        followers: Arc::new(Semaphore::new(usize::from(settings.edge.max_subscribers))),
+        exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
+        bulk: Arc::new(Semaphore::new(1)),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         cors_origins: settings
@@ -123,56 +233,107 @@ pub(super) fn assemble(
     }))
 }
 
-/// The sagas with the built-in providers behind them.
+/// The sagas with their providers behind them.
 pub(super) async fn fulfilment(
     settings: &Settings,
     store: &EventStore,
+    broker: Option<&Broker>,
+    wakeups: &Wakeups,
+    sagas: ChooseSagas,
     workers: &mut Workers,
 ) -> Result<Fulfilment, StartError> {
     make_data_dir(&settings.store.data_dir)?;
     let vault = Vault::open(store, &settings.store.master_key()).await?;
     let orders = &settings.orders;
-    let (simulator, scans) = Simulator::open(&simulator::Options {
-        handover_after: orders.simulated_handover_after,
-        delivery_after: orders.simulated_delivery_after,
-        ..simulator::Options::in_dir(&settings.store.data_dir)
-    })?;
-    let simulator = Arc::new(simulator);
+    let (providers, scans) = providers::choose(settings, broker)?;
     let parts = fulfilment::Parts {
         store: store.clone(),
         vault,
-        providers: Providers {
-            payments: Arc::clone(&simulator) as _,
-            carrier: Arc::clone(&simulator) as _,
-            kakao: simulator,
-        },
+        providers,
         limits: Limits {
+            call: settings.guards.call_limit(),
+            concurrency: usize::from(settings.guards.provider_concurrency),
             payment_budget: orders.payment_budget,
             payment_deadline: orders.payment_deadline,
+            message_budget: orders.message_budget,
             ..Limits::default()
         },
-        breakers: Policy::default(),
+        guard: settings.guards.policy(),
     };
-    let fulfilment = Fulfilment::new(parts, engine::Options::default())?;
-    let (listener, stop) = (fulfilment.clone(), workers.stop_token());
-    workers.start("the carrier's hints", async move {
-        let hints = ticking(listener.follow_scans(scans));
-        stop.run_until_cancelled(hints).await;
-    });
+    let options = engine::Options {
+        begins: begins(&settings.roles),
+        dispatch: Some(Arc::new(wakeups.clone())),
+        ..engine::Options::default()
+    };
+    let fulfilment = Fulfilment::with_sagas(parts, options, sagas)?;
+    if let Some(scans) = scans {
+        let (listener, stop) = (fulfilment.clone(), workers.stop_token());
+        workers.start("the carrier's hints", async move {
+            let hints = ticking(listener.follow_scans(scans));
+            stop.run_until_cancelled(hints).await;
+        });
+    }
     Ok(fulfilment)
 }
 
-pub(super) fn start_workers(edge: &Edge, workers: &mut Workers) {
-    for view in View::ALL {
-        let (projections, stop) = (edge.projections.clone(), workers.stop_token());
-        workers.start(format!("the projection of the view {view}"), async move {
-            projections.run(view, stop).await
-        });
+/// A customer waits for the payment, so whoever took the order charges for it; the rest is the workers'.
+fn begins(roles: &RoleSettings) -> Begins {
+    if roles.has(Role::Worker) {
+        Begins::All
+    } else if roles.has(Role::Api) {
+        Begins::Only(fulfilment::IN_REQUESTS)
+    } else {
+        Begins::Only(&[])
     }
+}
+
+pub(super) fn start_workers(settings: &Settings, edge: &Edge, workers: &mut Workers) {
+    edge.fulfilment.look_up_parcels_in(edge.projections.clone());
+    if settings.roles.has(Role::Projector) {
+        for view in View::ALL {
+            let (projections, stop) = (edge.projections.clone(), workers.stop_token());
+            workers.start(format!("the projection of the view {view}"), async move {
+                projections.run(view, stop).await
+            });
+        }
+    }
+    if settings.roles.has(Role::Worker) {
+        start_sweeper(edge, workers);
+        start_reconciler(edge, settings.providers.reconcile_every, workers);
+    }
+    start_upkeep(edge, workers);
+}
+
+/// Pulls wake-ups until it is told to stop, which is before the other workers are.
+pub(super) fn attend(
+    settings: &Settings,
+    edge: &Edge,
+    wakeups: Wakeups,
+    stop: CancellationToken,
+    workers: &mut Workers,
+) {
+    let engine = edge.fulfilment.engine().clone();
+    let concurrency = usize::from(settings.guards.provider_concurrency);
+    let attending = attendant::attend(engine, wakeups, concurrency, stop);
+    workers.start("the attendant of wake-ups", ticking(attending));
+}
+
+fn start_sweeper(edge: &Edge, workers: &mut Workers) {
     let index = SagaViewIndex::new(edge.projections.clone(), edge.store.clone());
     let engine = edge.fulfilment.engine().clone();
     let sweeper = Sweeper::new(edge.store.clone(), engine, Arc::new(index), Pace::default());
     workers.start("the sweeper", sweeper.run(workers.stop_token()));
+}
+
+fn start_reconciler(edge: &Edge, every: Duration, workers: &mut Workers) {
+    if !every.is_zero() {
+        let (reconciler, stop) = (edge.reconciler.clone(), workers.stop_token());
+        let comparing = reconciler.keep(every, stop);
+        workers.start("the reconciler", ticking(comparing));
+    }
+}
+
+fn start_upkeep(edge: &Edge, workers: &mut Workers) {
     let (metrics, stop) = (edge.metrics.clone(), workers.stop_token());
     workers.start("the metrics upkeep", async move {
         while timeout(METRICS_UPKEEP, stop.cancelled()).await.is_err() {

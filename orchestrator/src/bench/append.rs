@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::closed_loop::{Caller, closed_loop};
 use super::figures::{Pair, Run};
-use super::report::Report;
+use super::report::{Bound, Report};
 use super::scratch::{Scratch, connect, with_scratch};
 use super::server_cpu::ServerCpu;
 use super::{Pairs, note, payload, raw};
@@ -94,7 +94,11 @@ async fn measure(scratch: &Scratch, args: &AppendArgs) -> anyhow::Result<Report>
         ))?;
         pairs.push(Pair { baseline, figure });
     }
-    Ok(Report::new("append", "events/s", &pairs, Vec::new()))
+    let report = Report::new("append", "events/s", &pairs, Vec::new())
+        .must("ratio", |it| Some(it.ratio()), Bound::AtLeast(1.9))
+        .must("postgres cpu", Report::postgres_cpu, Bound::AtMost(25.0))
+        .must("p99 / raw p99", Report::p99_ratio, Bound::AtMost(1.0));
+    Ok(report)
 }
 
 async fn append_for(

@@ -28,7 +28,9 @@ impl Latencies {
         // Nearest rank: the smallest value that at least this share of the calls did not exceed.
         let rank = |per_mille: usize| {
             let at = (sorted.len() * per_mille).div_ceil(1000).saturating_sub(1);
-            f64::from(sorted.get(at).copied().unwrap_or(0)) / 1000.0
+            sorted
+                .get(at)
+                .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
         };
         Percentiles {
             p50: rank(500),
@@ -102,14 +104,16 @@ pub(super) fn count(value: u64) -> f64 {
     value as f64
 }
 
+/// Not a number where there is nothing to divide by: what was not measured keeps no bound.
 pub(super) fn per(amount: f64, unit: f64) -> f64 {
-    if unit > 0.0 { amount / unit } else { 0.0 }
+    if unit > 0.0 { amount / unit } else { f64::NAN }
 }
 
+/// Not a number where there are no values.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
-        0 => 0.0,
+        0 => f64::NAN,
         len if len % 2 == 1 => values[len / 2],
         len => f64::midpoint(values[len / 2 - 1], values[len / 2]),
     }
@@ -133,5 +137,12 @@ mod tests {
             (found.p50, found.p99, found.p999, found.max),
             (500.0, 990.0, 999.0, 1000.0)
         );
+    }
+
+    #[test]
+    fn nothing_measured_is_no_figure() {
+        assert!(per(1.0, 0.0).is_nan());
+        assert!(median(Vec::new()).is_nan());
+        assert!(Latencies::default().percentiles().p99.is_nan());
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Enough orders in flight to fill the appender's batches.
 const IN_FLIGHT: usize = 512;
 /// The events of one order.
-pub(super) const EVENTS_PER_ORDER: u64 = 10;
+pub const EVENTS_PER_ORDER: u64 = 10;
 /// Parcels travel for a while: an order is handed over when so many younger ones have been placed, and delivered when
 /// twice as many have.
 const IN_BETWEEN: u64 = 2000;
@@ -40,12 +40,12 @@ enum Stage {
     Deliver,
 }
 
-/// Stores `orders` delivered orders, interleaved as a busy shop's are.
-pub(super) async fn fill(store: &EventStore, orders: u64) -> anyhow::Result<()> {
+/// Stores delivered orders of these numbers, interleaved as a busy shop's are.
+pub async fn fill(store: &EventStore, orders: Range<u64>) -> anyhow::Result<()> {
     let began = Utc::now();
-    let group =
-        |number: u64| (number * IN_BETWEEN).min(orders)..((number + 1) * IN_BETWEEN).min(orders);
-    let groups = orders.div_ceil(IN_BETWEEN);
+    let border = |number: u64| (orders.start + number * IN_BETWEEN).min(orders.end);
+    let group = |number: u64| border(number)..border(number + 1);
+    let groups = (orders.end - orders.start).div_ceil(IN_BETWEEN);
     for now in 0..groups + 2 {
         advance(store, group(now), &AT_ONCE, began).await?;
         if let Some(earlier) = now.checked_sub(1) {
@@ -246,6 +246,9 @@ impl Order {
             kind: Kind::Shipped,
             channel: "simulated".to_owned(),
             provider_ref: None,
+            template: None,
+            fallback: None,
+            attempts: Some(1),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::figures::count;
+use super::figures::{count, median};
 use super::server_cpu::resident_bytes;
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Looks at a process until stopped or dropped.
 pub(super) struct MemoryWatch {
@@ -16,12 +16,14 @@ pub(super) struct MemoryWatch {
     task: JoinHandle<()>,
 }
 
-/// In MiB; zero where the process cannot be seen.
+/// In MiB. Not a number where the process could not be seen, which keeps no bound.
 #[derive(Debug)]
 pub(super) struct Memory {
-    pub(super) first: f64,
+    /// The median over the first quarter of the time.
+    pub(super) early: f64,
     pub(super) most: f64,
-    pub(super) last: f64,
+    /// The median over the last quarter.
+    pub(super) late: f64,
 }
 
 impl MemoryWatch {
@@ -44,18 +46,46 @@ impl MemoryWatch {
     }
 
     pub(super) fn stop(self) -> Memory {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mib = |bytes: Option<&u64>| count(bytes.copied().unwrap_or(0)) / f64::from(1 << 20);
-        Memory {
-            first: mib(seen.first()),
-            most: mib(seen.iter().max()),
-            last: mib(seen.last()),
+        Memory::of(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Memory {
+    fn of(seen: &[u64]) -> Self {
+        let quarter = seen.len().div_ceil(4);
+        let typical = |some: &[u64]| median(some.iter().map(|bytes| mib(*bytes)).collect());
+        Self {
+            early: typical(&seen[..quarter]),
+            most: seen.iter().max().map_or(f64::NAN, |bytes| mib(*bytes)),
+            late: typical(&seen[seen.len() - quarter..]),
         }
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    count(bytes) / f64::from(1 << 20)
 }
 
 impl Drop for MemoryWatch {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_quarter_is_held_against_the_first() {
+        let seen: Vec<u64> = (1..=8).map(|mib| mib << 20).collect();
+        let memory = Memory::of(&seen);
+        assert_eq!((memory.early, memory.most, memory.late), (1.5, 8.0, 7.5));
+    }
+
+    #[test]
+    fn a_process_that_was_not_seen_has_no_memory_to_speak_of() {
+        let memory = Memory::of(&[]);
+        assert!(memory.early.is_nan() && memory.most.is_nan() && memory.late.is_nan());
     }
 }

@@ -6,13 +6,16 @@
 mod announcements;
 mod append;
 mod closed_loop;
+mod commit_probe;
 mod figures;
-mod fill;
+pub mod fill;
 mod http;
 mod memory;
 mod open_loop;
+mod ordering;
 mod orders;
 mod payload;
+mod pinned;
 mod raw;
 mod replay;
 mod report;
@@ -20,6 +23,8 @@ mod scratch;
 mod server;
 mod server_cpu;
 mod shop;
+mod view_lag;
+mod views;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -36,6 +41,8 @@ pub enum Command {
     Orders(orders::OrdersArgs),
     /// The customer view rebuilt from the log, against reading the same events raw.
     Replay(replay::ReplayArgs),
+    /// What the customer and the message view cost those who order, and how far behind they are.
+    Views(views::ViewsArgs),
 }
 
 impl Command {
@@ -45,6 +52,7 @@ impl Command {
             Self::Append(args) => append::run(database, &args, json).await,
             Self::Orders(args) => orders::run(database, &args, json).await,
             Self::Replay(args) => replay::run(database, &args, json).await,
+            Self::Views(args) => views::run(database, &args, json).await,
         }
     }
 }

@@ -26,9 +26,21 @@ const INSERT: &str = "
     INSERT INTO raw_events (stream_id, category, version, event_id, type, schema_version, data, metadata, recorded_at)
     VALUES ($1, 'order', 1, $2, 'Ordered', 1, $3::text::jsonb, $4::text::jsonb, now())";
 
-struct RawInsert {
+/// A connection with the baseline's statement.
+pub(super) struct RawInsert {
     client: Client,
     insert: Statement,
+}
+
+impl RawInsert {
+    pub(super) async fn open(url: &SecretString) -> anyhow::Result<Self> {
+        let client = connect(url).await?;
+        let insert = client
+            .prepare(INSERT)
+            .await
+            .context("preparing the insert")?;
+        Ok(Self { client, insert })
+    }
 }
 
 impl Caller for RawInsert {
@@ -63,12 +75,7 @@ pub(super) async fn insert_for(
 ) -> anyhow::Result<Run> {
     let mut callers = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let client = connect(url).await?;
-        let insert = client
-            .prepare(INSERT)
-            .await
-            .context("preparing the insert")?;
-        callers.push(RawInsert { client, insert });
+        callers.push(RawInsert::open(url).await?);
     }
     let admin = connect(url).await?;
     settle(&admin).await?;

@@ -1,24 +1,38 @@
-//! `bookmarket bench replay`: the customer view folded anew from the whole log, against reading the same events raw.
+//! `bookmarket bench replay`: the customer view folded anew from the whole log, by a process of its own, against
+//! reading the same events raw.
 
+use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
 use eventstore::{EventStore, Location, Options};
 use futures_util::TryStreamExt;
-use projections::{Projections, View};
-use secrecy::SecretString;
+use projections::Projections;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::figures::{Latencies, Pair, Run};
+use super::figures::{Latencies, Pair, Run, count, median, per};
 use super::fill::{EVENTS_PER_ORDER, fill};
-use super::report::{Note, Report};
+use super::pinned::{PinnedServer, cores, on_core};
+use super::report::{Bound, Note, Report};
 use super::scratch::{Scratch, connect, with_scratch};
-use super::server_cpu::ServerCpu;
+use super::server_cpu::{ServerCpu, peak_bytes};
 use super::{PAIRS_MIN, note, raw};
 
 /// All columns of all events, in the format that costs the server least, to nowhere.
 const COPY: &str = "COPY events TO STDOUT (FORMAT binary)";
+
+/// The log is first filled to this part of it: what a rebuild of that takes in memory, the whole may not exceed by much.
+const FIRST_PART: u64 = 10;
+
+/// How often the memory of a rebuild is looked at; the system remembers its peak.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Two workers are no slower than one, as far as two runs of the same can be told apart.
+const NO_SLOWER: f64 = 0.98;
 
 /// How to measure rebuilds.
 #[derive(Debug, Args)]
@@ -27,7 +41,7 @@ pub struct ReplayArgs {
     #[arg(long, default_value_t = PAIRS_MIN, value_parser = clap::value_parser!(u32).range(i64::from(PAIRS_MIN)..))]
     pairs: u32,
     /// Delivered orders in the log, ten events each.
-    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
     orders: u64,
 }
 
@@ -57,86 +71,239 @@ async fn measure(scratch: &Scratch, args: &ReplayArgs) -> anyhow::Result<Report>
     let store = EventStore::open(&location, Options::default())
         .await
         .context("opening the log")?;
-    let views = Projections::open(&location, store.clone())
-        .await
-        .context("opening the views")?;
-    let events = args.orders * EVENTS_PER_ORDER;
-    note(&format!("filling the log with {events} events"))?;
-    fill(&store, args.orders).await?;
     let admin = connect(&scratch.url).await?;
-    // What autovacuum would do sooner or later, in the middle of a run: better before the first.
-    admin
-        .batch_execute("VACUUM ANALYZE")
-        .await
-        .context("tidying up after the fill")?;
+    let bench = Bench {
+        scratch,
+        admin,
+        cores: cores(),
+    };
+    let first = args.orders / FIRST_PART;
+    bench.fill(&store, 0..first).await?;
+    let small = bench.rebuild(first, 1, None).await?;
+    bench.fill(&store, first..args.orders).await?;
+    drop(store);
 
-    let mut pairs = Vec::new();
+    let events = args.orders * EVENTS_PER_ORDER;
+    let (mut pairs, mut peak) = (Vec::new(), 0.0_f64);
     for pair in 1..=args.pairs {
-        let baseline = timed(&admin, events, copy_out(&admin)).await?;
-        let figure = timed(&admin, events, rebuild(&views, events)).await?;
+        let baseline = bench.copy(events).await?;
+        let figure = bench.rebuild(args.orders, 1, None).await?;
         note(&format!(
-            "pair {pair}: {:.0} events/s against {:.0} copied",
-            figure.per_second(),
-            baseline.per_second()
+            "pair {pair}: {:.0} events/s against {:.0} copied, {:.0} MiB",
+            figure.run.per_second(),
+            baseline.per_second(),
+            figure.peak
         ))?;
-        pairs.push(Pair { baseline, figure });
+        peak = peak.max(figure.peak);
+        pairs.push(Pair {
+            baseline,
+            figure: figure.run,
+        });
     }
-    let size = admin
-        .query_one(
-            "SELECT pg_total_relation_size('events')::float8 / 1048576",
-            &[],
-        )
-        .await
-        .context("asking for the log's size")?;
+    let gain = bench.gain(args).await?;
+    let size = bench.log_size().await?;
+    let growth = per(peak, small.peak);
     let notes = vec![
-        Note::new("log", super::figures::count(events), "events"),
-        Note::new("log on disk", size.get(0), "MiB"),
+        Note::new("log", count(events), "events"),
+        Note::new("log on disk", size, "MiB"),
+        Note::new("memory for a tenth", small.peak, "MiB"),
     ];
-    Ok(Report::new("replay", "events/s", &pairs, notes))
+    let report = Report::new("replay", "events/s", &pairs, notes)
+        .must("ratio", |it| Some(it.ratio()), Bound::AtLeast(0.6))
+        .must("memory (MiB)", |_| Some(peak), Bound::AtMost(300.0))
+        .must("memory / a tenth's", |_| Some(growth), Bound::AtMost(1.25));
+    Ok(match gain {
+        Gain::OnOneCore(gain) => report.must(
+            "2 workers / 1, on one core",
+            |_| Some(gain),
+            Bound::AtLeast(NO_SLOWER),
+        ),
+        Gain::OnManyCores(gain) => {
+            report.must("2 workers / 1", |_| Some(gain), Bound::AtLeast(1.5))
+        }
+        Gain::NotMeasured => report,
+    })
 }
 
-async fn timed(
-    admin: &Client,
-    events: u64,
-    work: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<Run> {
-    raw::settle(admin).await?;
-    let cpu = ServerCpu::find(admin).await?;
-    let before = cpu.map(ServerCpu::sample);
-    let began = Instant::now();
-    work.await?;
-    let elapsed: Duration = began.elapsed();
-    let postgres_cpu = cpu
-        .zip(before)
-        .map(|(cpu, before)| cpu.sample().since(&before));
-    Ok(Run {
+/// What a second worker brings.
+enum Gain {
+    /// With the database on one core and the rebuild on another.
+    OnOneCore(f64),
+    /// With four cores or more for both.
+    OnManyCores(f64),
+    /// The database cannot be held to a core from here.
+    NotMeasured,
+}
+
+/// A rebuild, and the most memory that its process had, in MiB.
+struct Rebuild {
+    run: Run,
+    peak: f64,
+}
+
+struct Bench<'a> {
+    scratch: &'a Scratch,
+    admin: Client,
+    cores: Vec<usize>,
+}
+
+impl Bench<'_> {
+    async fn fill(&self, store: &EventStore, orders: std::ops::Range<u64>) -> anyhow::Result<()> {
+        let events = (orders.end - orders.start) * EVENTS_PER_ORDER;
+        note(&format!("filling the log with {events} events"))?;
+        fill(store, orders).await?;
+        // What autovacuum would do sooner or later, in the middle of a run: better before the first.
+        self.admin
+            .batch_execute("VACUUM ANALYZE")
+            .await
+            .context("tidying up after the fill")
+    }
+
+    async fn log_size(&self) -> anyhow::Result<f64> {
+        let size = "SELECT pg_total_relation_size('events')::float8 / 1048576";
+        let row = self.admin.query_one(size, &[]).await;
+        Ok(row.context("asking for the log's size")?.get(0))
+    }
+
+    async fn gain(&self, args: &ReplayArgs) -> anyhow::Result<Gain> {
+        let server = ServerCpu::find(&self.admin).await?;
+        let (database, rebuild) = match (server, &*self.cores) {
+            (_, [_, _, _, _, ..]) => {
+                note("two workers against one, on all cores")?;
+                return Ok(Gain::OnManyCores(self.two_to_one(args, None).await?));
+            }
+            (Some(server), [database, rebuild, ..]) => ((server, *database), *rebuild),
+            _ => {
+                note("two workers against one is not measured: the database is not within reach")?;
+                return Ok(Gain::NotMeasured);
+            }
+        };
+        let Some(_pinned) = PinnedServer::to(database.0, database.1) else {
+            note("two workers against one is not measured: the database cannot be moved")?;
+            return Ok(Gain::NotMeasured);
+        };
+        note("two workers against one, on one core beside that of the database")?;
+        let gain = self.two_to_one(args, Some(rebuild)).await?;
+        Ok(Gain::OnOneCore(gain))
+    }
+
+    async fn two_to_one(&self, args: &ReplayArgs, core: Option<usize>) -> anyhow::Result<f64> {
+        let mut ratios = Vec::new();
+        for pair in 1..=args.pairs {
+            let one = self.rebuild(args.orders, 1, core).await?.run.per_second();
+            let two = self.rebuild(args.orders, 2, core).await?.run.per_second();
+            note(&format!(
+                "pair {pair}: {one:.0} events/s by one, {two:.0} by two"
+            ))?;
+            ratios.push(per(two, one));
+        }
+        Ok(median(ratios))
+    }
+
+    async fn copy(&self, events: u64) -> anyhow::Result<Run> {
+        raw::settle(&self.admin).await?;
+        let cpu = ServerCpu::find(&self.admin).await?;
+        let before = cpu.map(ServerCpu::sample);
+        let began = Instant::now();
+        let stream = self.admin.copy_out(COPY).await.context("copying the log")?;
+        stream
+            .try_for_each(|_| async { Ok(()) })
+            .await
+            .context("copying the log")?;
+        let elapsed = began.elapsed();
+        let used = cpu.zip(before);
+        Ok(run_of(
+            events,
+            elapsed,
+            used.map(|(cpu, before)| cpu.sample().since(&before)),
+        ))
+    }
+
+    /// Rebuilds the customer view in a process of its own, on one core if one is named.
+    async fn rebuild(
+        &self,
+        orders: u64,
+        workers: u8,
+        core: Option<usize>,
+    ) -> anyhow::Result<Rebuild> {
+        raw::settle(&self.admin).await?;
+        let cpu = ServerCpu::find(&self.admin).await?;
+        let before = cpu.map(ServerCpu::sample);
+        let (result, peak) = self.replay(workers, core).await?;
+        let used = cpu.zip(before);
+        let used = used.map(|(cpu, before)| cpu.sample().since(&before));
+        let done = &result["rebuilt"][0];
+        let number = |field: &str| done[field].as_u64().unwrap_or_default();
+        let events = orders * EVENTS_PER_ORDER;
+        let (folded, parked) = (number("events"), number("parkedEvents"));
+        anyhow::ensure!(folded == events, "{folded} of {events} events were folded");
+        anyhow::ensure!(parked == 0, "{parked} events could not be folded");
+        let seconds = done["seconds"]
+            .as_f64()
+            .context("it says how long it took")?;
+        Ok(Rebuild {
+            run: run_of(events, Duration::from_secs_f64(seconds), used),
+            peak,
+        })
+    }
+
+    /// The last line of `replay`, and the most memory that it had.
+    async fn replay(&self, workers: u8, core: Option<usize>) -> anyhow::Result<(Value, f64)> {
+        let binary = std::env::current_exe().context("finding this binary")?;
+        let mut command = Command::new(binary);
+        command
+            .args(["replay", "customer", "--output", "json", "--parallel"])
+            .arg(workers.to_string())
+            .env("DATABASE_URL", self.scratch.url.expose_secret())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let child = match core {
+            Some(core) => on_core(core, || command.spawn())?,
+            None => command.spawn(),
+        };
+        let child = child.context("starting a rebuild")?;
+        let watch = Watch::start(&child);
+        let ended = tokio::task::spawn_blocking(|| child.wait_with_output());
+        let output = ended.await.context("rebuilding")?.context("rebuilding")?;
+        let peak = watch.peak();
+        anyhow::ensure!(output.status.success(), "the rebuild failed");
+        let text = String::from_utf8(output.stdout).context("its result is text")?;
+        let result = text.lines().next_back().unwrap_or_default();
+        Ok((
+            serde_json::from_str(result).context("its result is JSON")?,
+            peak,
+        ))
+    }
+}
+
+fn run_of(events: u64, elapsed: Duration, postgres_cpu: Option<Duration>) -> Run {
+    Run {
         done: events,
         events,
         elapsed,
         latencies: Latencies::default(),
         postgres_cpu,
-    })
+    }
 }
 
-async fn copy_out(client: &Client) -> anyhow::Result<()> {
-    let stream = client.copy_out(COPY).await.context("copying the log")?;
-    stream
-        .try_for_each(|_| async { Ok(()) })
-        .await
-        .context("copying the log")
-}
+/// Looks at the memory of a process until it ends.
+struct Watch(thread::JoinHandle<u64>);
 
-async fn rebuild(views: &Projections, events: u64) -> anyhow::Result<()> {
-    let report = views
-        .rebuild(View::Customer, |_| ())
-        .await
-        .context("rebuilding the customer view")?;
-    let folded = u64::try_from(report.events).context("a count of events")?;
-    anyhow::ensure!(folded == events, "{folded} of {events} events were folded");
-    anyhow::ensure!(
-        report.parked_events == 0,
-        "{} events could not be folded",
-        report.parked_events
-    );
-    Ok(())
+impl Watch {
+    fn start(child: &Child) -> Watch {
+        let pid = child.id();
+        Watch(thread::spawn(move || {
+            let mut peak = 0;
+            // One that has ended shows none.
+            while let Some(bytes) = peak_bytes(pid) {
+                peak = peak.max(bytes);
+                thread::sleep(LOOK_EVERY);
+            }
+            peak
+        }))
+    }
+
+    fn peak(self) -> f64 {
+        count(self.0.join().unwrap_or_default()) / f64::from(1 << 20)
+    }
 }

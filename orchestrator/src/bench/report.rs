@@ -46,6 +46,42 @@ impl Note {
     }
 }
 
+/// A bound that a figure has to keep on a quiet machine.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, ">= {least}"),
+            Self::AtMost(most) => write!(f, "<= {most}"),
+        }
+    }
+}
+
+/// A figure beside its bound.
+#[derive(Debug, Serialize)]
+struct Must {
+    name: &'static str,
+    value: f64,
+    #[serde(flatten)]
+    bound: Bound,
+    met: bool,
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
@@ -61,6 +97,7 @@ pub(super) struct Report {
     postgres_cpu_us_per_event: Option<f64>,
     baseline_postgres_cpu_us_per_event: Option<f64>,
     notes: Vec<Note>,
+    musts: Vec<Must>,
 }
 
 impl Report {
@@ -88,17 +125,90 @@ impl Report {
             postgres_cpu_us_per_event: figure.postgres_cpu_us_per_event,
             baseline_postgres_cpu_us_per_event: baseline.postgres_cpu_us_per_event,
             notes,
+            musts: Vec::new(),
         }
     }
 
-    /// One line of JSON, or a table.
+    /// Adds a bound; a figure that could not be measured here is not held against one.
+    pub(super) fn must(
+        mut self,
+        name: &'static str,
+        value: impl FnOnce(&Self) -> Option<f64>,
+        bound: Bound,
+    ) -> Self {
+        if let Some(value) = value(&self) {
+            let met = bound.holds(value);
+            self.musts.push(Must {
+                name,
+                value,
+                bound,
+                met,
+            });
+        }
+        self
+    }
+
+    /// Median of the pairs' ratios.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio
+    }
+
+    /// Microseconds of Postgres CPU per event.
+    pub(super) fn postgres_cpu(&self) -> Option<f64> {
+        self.postgres_cpu_us_per_event
+    }
+
+    /// The figure's p99 as a multiple of the baseline's.
+    pub(super) fn p99_ratio(&self) -> Option<f64> {
+        let (ours, theirs) = (
+            self.latency_ms.as_ref()?,
+            self.baseline_latency_ms.as_ref()?,
+        );
+        Some(per(ours.p99, theirs.p99))
+    }
+
+    /// One line of JSON, or a table. What the README's tables hold comes beside it, as rows of them.
     pub(super) fn print(&self, json: bool) -> io::Result<()> {
+        super::note(&self.rows().join("\n"))?;
         let mut out = io::stdout().lock();
         if json {
             serde_json::to_writer(&mut out, self)?;
             return writeln!(out);
         }
         writeln!(out, "{}", self.table())
+    }
+
+    /// Markdown: first the bench itself, then each further figure with its bound.
+    fn rows(&self) -> Vec<String> {
+        let missing = || "-".to_owned();
+        let p99 = |side: Option<Percentiles>| {
+            side.map_or_else(missing, |it| format!("{} ms", short(it.p99)))
+        };
+        let cpu = |us: Option<f64>| us.map_or_else(missing, |us| format!("{} us", short(us)));
+        let name = format!("`{}`", self.bench);
+        let mut rows = vec![format!(
+            "| {name} | {} | {} {} | {} | {} | {} | {} | {} |",
+            short(self.ratio),
+            short(self.figure),
+            self.unit,
+            short(self.baseline),
+            p99(self.latency_ms),
+            p99(self.baseline_latency_ms),
+            cpu(self.postgres_cpu_us_per_event),
+            cpu(self.baseline_postgres_cpu_us_per_event),
+        )];
+        rows.extend(self.notes.iter().map(|note| {
+            let value = short(note.value);
+            format!("| {name} | {} | {value} {} | |", note.name, note.unit)
+        }));
+        rows.extend(self.musts.iter().map(|must| {
+            let (value, missed) = (short(must.value), if must.met { "" } else { " MISSED" });
+            format!(
+                "| {name} | {} | {value} | {}{missed} |",
+                must.name, must.bound
+            )
+        }));
+        rows
     }
 
     fn table(&self) -> Table {
@@ -150,11 +260,35 @@ impl Report {
                 note.unit,
             );
         }
+        for must in &self.musts {
+            row(
+                must.name,
+                format!("{:.3}", must.value),
+                must.bound.to_string(),
+                if must.met { "met" } else { "MISSED" },
+            );
+        }
         for column in table.column_iter_mut().skip(1).take(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table
     }
+}
+
+/// As many digits as mean something.
+fn short(value: f64) -> String {
+    if !(100.0..1e15).contains(&value) {
+        let digits = match value {
+            _ if value >= 10.0 => 1,
+            _ if value >= 1.0 => 2,
+            _ => 3,
+        };
+        return format!("{value:.digits$}");
+    }
+    let digits = format!("{value:.0}");
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
 
 #[cfg(test)]
@@ -190,6 +324,61 @@ mod tests {
             (1.0, 200.0, 200.0)
         );
         assert_eq!(report.postgres_cpu_us_per_event, Some(20.0));
+    }
+
+    #[test]
+    fn a_figure_that_misses_its_bound_is_said_to() {
+        let pairs = [Pair {
+            baseline: run(10, &[1, 2]),
+            figure: run(20, &[1, 2]),
+        }];
+        let ratio = |report: &Report| Some(report.ratio());
+        let report = Report::new("append", "events/s", &pairs, Vec::new())
+            .must("kept", ratio, Bound::AtLeast(2.0))
+            .must("missed", ratio, Bound::AtMost(1.9))
+            .must("not measured", |_| None, Bound::AtMost(0.0));
+        let met: Vec<_> = report.musts.iter().map(|m| (m.name, m.met)).collect();
+        assert_eq!(met, [("kept", true), ("missed", false)]);
+        let line = serde_json::to_string(&report).expect("JSON");
+        assert!(
+            line.contains(r#"{"name":"missed","value":2.0,"atMost":1.9,"met":false}"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_figure_that_is_no_number_keeps_no_bound() {
+        let pairs = [Pair {
+            baseline: run(0, &[]),
+            figure: run(20, &[1, 2]),
+        }];
+        let report = Report::new("append", "events/s", &pairs, Vec::new());
+        for bound in [Bound::AtLeast(0.0), Bound::AtMost(f64::MAX)] {
+            assert!(!bound.holds(report.ratio()), "{bound}");
+        }
+    }
+
+    #[test]
+    fn rows_for_a_table_hold_the_figures_and_say_what_missed_its_bound() {
+        let pairs = [Pair {
+            baseline: run(2_000, &[1, 8]),
+            figure: run(47_654, &[1, 2]),
+        }];
+        let notes = vec![Note::new("open loop", 12.34, "orders/s")];
+        let report = Report::new("append", "events/s", &pairs, notes)
+            .must("ratio", |it| Some(it.ratio()), Bound::AtLeast(1.9))
+            .must("tail", |_| Some(0.0764), Bound::AtMost(0.01));
+        assert_eq!(
+            report.rows(),
+            [
+                "| `append` | 23.8 | 47,654 events/s | 2,000 | 2.00 ms | 8.00 ms | 20.0 us | 20.0 us |",
+                "| `append` | open loop | 12.3 orders/s | |",
+                "| `append` | ratio | 23.8 | >= 1.9 |",
+                "| `append` | tail | 0.076 | <= 0.01 MISSED |",
+            ]
+        );
+        assert_eq!(short(1_234_567.0), "1,234,567");
+        assert_eq!(short(100.0), "100");
     }
 
     #[test]

@@ -50,13 +50,25 @@ impl ServerCpu {
             .map(|postmaster| Self { postmaster }))
     }
 
-    pub(super) fn sample(self) -> Sample {
+    /// The server's first process, which starts all others.
+    pub(super) fn postmaster(self) -> u32 {
+        self.postmaster
+    }
+
+    /// All of its processes.
+    pub(super) fn processes(self) -> Vec<u32> {
         let children = processes().filter(|pid| {
             stat_fields(*pid).and_then(|fields| fields.get(PARENT).copied())
                 == Some(u64::from(self.postmaster))
         });
-        let live = children
-            .chain([self.postmaster])
+        // The first one first: what it starts from then on is like it.
+        [self.postmaster].into_iter().chain(children).collect()
+    }
+
+    pub(super) fn sample(self) -> Sample {
+        let live = self
+            .processes()
+            .into_iter()
             .filter_map(|pid| Some((pid, run_time(pid)?)))
             .collect();
         let ended = stat_fields(self.postmaster).map_or(Duration::ZERO, |fields| {
@@ -95,10 +107,17 @@ impl Sample {
 
 /// Resident memory of a process, in bytes.
 pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub(super) fn peak_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmHWM:")
+}
+
+fn memory_bytes(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

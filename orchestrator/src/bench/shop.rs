@@ -36,6 +36,8 @@ pub(super) enum Outcome {
     Pending,
     /// Not taken: come again later.
     Refused,
+    /// The customer left before the order could be sent.
+    Unsent,
 }
 
 #[derive(Deserialize)]

@@ -194,8 +194,12 @@ impl Client {
 
     /// Opens a stream of server-sent events.
     pub async fn stream(&self, path: &str) -> Result<Response, ClientError> {
-        let response = self
-            .request(Method::GET, path)
+        self.open(self.request(Method::GET, path)).await
+    }
+
+    /// Sends a request whose answer comes bit by bit.
+    pub async fn open(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request
             .send()
             .await
             .map_err(|error| self.unreachable(&error))?;

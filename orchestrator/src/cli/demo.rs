@@ -19,6 +19,7 @@ use super::client::Client;
 use super::{output, serve};
 use crate::app::{App, StartError};
 use crate::config::Settings;
+use crate::config::providers::ProviderSettings;
 use place::Told;
 
 /// The demo's parcels leave soon, so that there is something to see, but not before those to be canceled are.
@@ -68,14 +69,19 @@ fn invite(app: &App) {
     ));
 }
 
-/// Never the store of real orders, whatever the environment says; never open to others.
+/// Never the store of real orders nor real providers, whatever the environment says; never open to others.
 fn isolate(settings: &mut Settings, folder: &Folder) {
     settings.store.database_url = None;
     settings.store.database_url_file = None;
+    settings.store.customer_view_url = None;
+    settings.store.customer_view_url_file = None;
+    settings.store.message_view_url = None;
+    settings.store.message_view_url_file = None;
     settings.store.master_key_file = None;
     settings.store.data_dir.clone_from(&folder.path);
     settings.edge.api_tokens = None;
     settings.edge.insecure = false;
+    settings.providers = ProviderSettings::default();
     settings.orders.simulated_handover_after = HANDOVER_AFTER;
     settings.orders.simulated_delivery_after = DELIVERY_AFTER;
     if !settings.edge.listen.ip().is_loopback() {

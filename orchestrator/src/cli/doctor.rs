@@ -1,12 +1,14 @@
 //! `doctor`: looks at everything a server needs, and says what to do about what is wrong.
 
+mod providers;
+mod store;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::Utc;
 use comfy_table::Table;
-use eventstore::{Access, EventStore, Location, MasterKeyFile, OpenError, Options, Position};
+use eventstore::MasterKeyFile;
 use serde::Serialize;
 
 use super::client::Client;
@@ -16,9 +18,6 @@ use crate::http::auth::Callers;
 
 /// Room for about a million events; below it a server should not start.
 const DISK_LOW: u64 = 1 << 30;
-
-/// Two clocks that differ by more than this will misjudge deadlines of steps.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// How long anything may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,15 +72,16 @@ impl Finding {
 
 /// Looks at everything; fails if anything is bad.
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let location = settings.store.location();
+    let places = settings.store.places();
     let mut findings = vec![
         Finding::good("version", env!("CARGO_PKG_VERSION")),
         callers(settings),
         master_key(&settings.store.master_key()),
         disk(&settings.store.data_dir),
     ];
-    match location {
-        Ok(location) => findings.extend(store(&location).await),
+    findings.extend(providers::look(settings));
+    match places {
+        Ok(places) => findings.extend(store::look(&places).await),
         Err(error) => findings.push(Finding::bad(
             "store",
             error.to_string(),
@@ -150,6 +150,13 @@ fn callers(settings: &Settings) -> Finding {
 fn master_key(key: &MasterKeyFile) -> Finding {
     use std::os::unix::fs::PermissionsExt;
     let (MasterKeyFile::Existing(file) | MasterKeyFile::CreateIfMissing(file)) = key;
+    if let Err(error) = key.check() {
+        return Finding::bad(
+            "master key",
+            error.to_string(),
+            "put the right key there, from its backup, or correct the setting; a new key cannot read what the old one sealed",
+        );
+    }
     match std::fs::metadata(file) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => Finding::mind(
             "master key",
@@ -157,11 +164,6 @@ fn master_key(key: &MasterKeyFile) -> Finding {
             format!("chmod 600 {}", file.display()),
         ),
         Ok(_) => Finding::good("master key", file.display().to_string()),
-        Err(error) if matches!(key, MasterKeyFile::Existing(_)) => Finding::bad(
-            "master key",
-            format!("{}: {error}", file.display()),
-            "put the key there, or correct the setting",
-        ),
         Err(_) => Finding::mind(
             "master key",
             format!("{} is not there", file.display()),
@@ -202,100 +204,6 @@ fn disk(data_dir: &Path) -> Finding {
             "check the data directory",
         ),
     }
-}
-
-async fn store(location: &Location) -> Vec<Finding> {
-    let options = Options {
-        access: Access::ReadOnly,
-        ..Options::default()
-    };
-    let opened = tokio::time::timeout(PATIENCE, EventStore::open(location, options)).await;
-    let store = match opened {
-        Ok(Ok(store)) => store,
-        Ok(Err(error)) => return vec![cannot_open(&error)],
-        Err(_) => {
-            return vec![Finding::bad(
-                "log",
-                "no answer",
-                "check that the database runs and can be reached",
-            )];
-        }
-    };
-    let Ok(head) = store.head().await else {
-        return vec![Finding::bad(
-            "log",
-            "it opens but cannot be read",
-            "look at the database's own log",
-        )];
-    };
-    let durable = match location {
-        Location::Postgres { .. } => "fsync, full_page_writes and synchronous_commit are on",
-        Location::Sqlite { .. } => "write-ahead log with synchronous=FULL",
-    };
-    vec![
-        Finding::good(
-            "log",
-            format!("{} with {} events", store.backend_name(), head.0),
-        ),
-        Finding::good("durability", durable),
-        clock(&store, head).await,
-    ]
-}
-
-fn cannot_open(error: &OpenError) -> Finding {
-    let advice = match error {
-        OpenError::Locked(_) => "stop the other process, or use another --data-dir",
-        OpenError::NotMigrated { .. } => "bookmarket migrate (`serve` does it by itself)",
-        OpenError::BinaryTooOld { .. } => {
-            "install the release that made these tables, or a later one"
-        }
-        OpenError::NotDurable { .. } => {
-            "turn it on in postgresql.conf; acknowledged orders could be lost"
-        }
-        OpenError::ReadOnly => "connect to the primary",
-        OpenError::Url(_) => "correct DATABASE_URL: postgres://user:password@host:5432/database",
-        OpenError::Unavailable(_) => {
-            "check that the database runs, can be reached, and lets this user in"
-        }
-        OpenError::Full(_) => "make room",
-        OpenError::Io { .. } | OpenError::Migration(_) => "see the message",
-    };
-    match error {
-        // Before the first start there is nothing to open.
-        OpenError::NotMigrated { applied: 0, .. } => {
-            Finding::mind("log", "there are no tables yet", advice)
-        }
-        _ => Finding::bad("log", error.to_string(), advice),
-    }
-}
-
-/// Events are stamped by the clock of the store; one from the future shows that the clocks disagree.
-async fn clock(store: &EventStore, head: Position) -> Finding {
-    let before = Position((head.0 - 1).max(0));
-    let last = store
-        .read_all(before, 1, None)
-        .await
-        .ok()
-        .and_then(|page| page.events.into_iter().next());
-    let Some(last) = last else {
-        return Finding::good("clock", "there is no event to compare with");
-    };
-    let ahead = (last.recorded_at - Utc::now()).to_std().unwrap_or_default();
-    if ahead > CLOCK_TOLERANCE {
-        let found = format!("the last event is {} s in the future", ahead.as_secs());
-        return Finding::bad(
-            "clock",
-            found,
-            "set the clocks of this machine and of the database by NTP",
-        );
-    }
-    Finding::good(
-        "clock",
-        format!(
-            "the last event was stored at {}",
-            last.recorded_at.format("%F %T UTC")
-        ),
-    )
 }
 
 async fn server(settings: &Settings) -> Finding {

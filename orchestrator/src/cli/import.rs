@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,8 +21,8 @@ use crate::config::Output;
 /// Lines read ahead of the requests. Enough to keep them busy, small enough for any file size.
 const READ_AHEAD: usize = 256;
 
-/// Bad lines that are printed; beyond that only their number is.
-const COMPLAINTS_MAX: u64 = 50;
+/// Bad lines that are printed with what is wrong with them; of those beyond only the line numbers are.
+const COMPLAINTS_MAX: usize = 50;
 
 /// What became of the lines.
 #[derive(Debug, Default)]
@@ -32,7 +33,8 @@ struct Tally {
     pending: AtomicU64,
     declined: AtomicU64,
     canceled: AtomicU64,
-    failed: AtomicU64,
+    /// The numbers of the lines that failed, in the order in which they did: eight bytes each, whatever the file.
+    failed: Mutex<Vec<u64>>,
 }
 
 /// The tally as it is printed.
@@ -44,7 +46,10 @@ struct Summary {
     pending: u64,
     declined: u64,
     canceled: u64,
-    failed: u64,
+    failed: usize,
+    /// Their numbers.
+    #[serde(rename = "failedLines")]
+    failed_lines: Vec<u64>,
     seconds: f64,
 }
 
@@ -71,6 +76,9 @@ pub(super) async fn run(
     reader
         .await?
         .with_context(|| format!("cannot read {}", args.file.display()))?;
+    if let Some(more) = tally.unexplained() {
+        output::note(format!("failed as well: {more}"));
+    }
     let summary = tally.summary(started.elapsed());
     output::document(output, &summary, || summary.table())?;
     Ok(if summary.failed == 0 {
@@ -98,17 +106,15 @@ async fn import(client: &Client, tally: &Tally, bar: &ProgressBar, number: u64, 
         (fate.pending, &tally.pending),
         (fate.declined, &tally.declined),
         (fate.canceled, &tally.canceled),
-        (fate.failure.is_some(), &tally.failed),
     ] {
         if happened {
             add(count);
         }
     }
-    if let Some(reason) = fate.failure {
-        let nth = tally.failed.load(Ordering::Relaxed);
-        if nth <= COMPLAINTS_MAX {
-            bar.suspend(|| output::note(format!("line {number}: {reason}")));
-        }
+    if let Some(reason) = fate.failure
+        && tally.fail(number) <= COMPLAINTS_MAX
+    {
+        bar.suspend(|| output::note(format!("line {number}: {reason}")));
     }
 }
 
@@ -117,8 +123,28 @@ fn add(count: &AtomicU64) {
 }
 
 impl Tally {
+    fn failed(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a line that failed; returns how many have.
+    fn fail(&self, number: u64) -> usize {
+        let mut failed = self.failed();
+        failed.push(number);
+        failed.len()
+    }
+
+    /// The lines that failed without a word of why.
+    fn unexplained(&self) -> Option<String> {
+        let mut more = self.failed().get(COMPLAINTS_MAX..)?.to_vec();
+        more.sort_unstable();
+        (!more.is_empty()).then(|| format!("lines {}", ranges(&more)))
+    }
+
     fn summary(&self, took: Duration) -> Summary {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut failed_lines = self.failed().clone();
+        failed_lines.sort_unstable();
         Summary {
             lines: read(&self.lines),
             placed: read(&self.placed),
@@ -126,7 +152,8 @@ impl Tally {
             pending: read(&self.pending),
             declined: read(&self.declined),
             canceled: read(&self.canceled),
-            failed: read(&self.failed),
+            failed: failed_lines.len(),
+            failed_lines,
             seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
         }
     }
@@ -144,12 +171,22 @@ impl Summary {
             self.pending,
             self.declined,
             self.canceled,
-            self.failed,
+            self.failed as u64,
         ];
         let seconds = format!("{:.1}", self.seconds);
         table.add_row(counts.iter().map(u64::to_string).chain([seconds]));
         table
     }
+}
+
+/// Ascending numbers, those in a row by the first and the last of them.
+fn ranges(numbers: &[u64]) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let told = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        alone => alone.iter().map(u64::to_string).collect(),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// Lines with their numbers.
@@ -200,5 +237,16 @@ fn progress(path: &Path) -> ProgressBar {
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         }
         None => ProgressBar::new_spinner(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_a_row_are_told_by_their_ends() {
+        assert_eq!(ranges(&[1, 2, 3, 5, 8, 9]), "1-3, 5, 8-9");
+        assert_eq!(ranges(&[7]), "7");
     }
 }

@@ -8,29 +8,38 @@ mod erase;
 mod events;
 mod import;
 mod import_line;
+mod log;
+mod migrate;
 mod orders;
 pub mod output;
-mod replay;
+mod preflight;
+pub mod projections;
+mod reconcile;
+pub mod replay;
 mod sagas;
 mod serve;
+mod simulate;
 mod store;
 
 use std::process::ExitCode;
 
 use args::{Cli, Command, OrdersCommand};
+use clap::error::ErrorKind;
 use client::Client;
-use eventstore::{EventStore, Location};
-use projections::Projections;
+use eventstore::Location;
 
 use crate::bench;
 use crate::config::{Output, Settings};
 use crate::telemetry;
 
+/// As shells report a program that was interrupted.
+const INTERRUPTED: u8 = 130;
+
 /// Carries out one command line.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { settings, command } = cli;
     let command = command.unwrap_or(Command::Serve);
-    let default_log = if matches!(command, Command::Serve) {
+    let default_log = if matches!(command, Command::Serve | Command::Simulate(_)) {
         "info,refinery_core=warn,tokio_postgres=warn"
     } else {
         "warn"
@@ -52,27 +61,20 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             orders::cancel(&client()?, order, reason, output).await?;
         }
         Command::Events(args) => events::run(&client()?, args, output).await?,
-        Command::Sagas(command) => sagas::run(&client()?, command, output).await?,
-        Command::Replay(args) => replay::run(&settings, args.view).await?,
-        Command::Migrate => migrate(&settings).await?,
+        Command::Reconcile(args) => reconcile::run(&client()?, args, output).await?,
+        Command::Sagas(command) => return sagas::run(&client()?, command, output).await,
+        Command::Projections(command) => {
+            return projections::run(&client()?, command, output).await;
+        }
+        Command::Replay(args) => return replay::run(&settings, &args).await,
+        Command::Preflight => return preflight::run(&settings).await,
+        Command::Migrate(args) => migrate::run(&settings, &args).await?,
+        Command::Log(command) => return log::run(&settings, command).await,
         Command::Bench(command) => measure(&settings, command).await?,
+        Command::Simulate(args) => return simulate::run(&settings, args).await,
         Command::Doctor => return doctor::run(&settings).await,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Brings the tables of the log and of the views up to this version.
-async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-    let location = settings.store.location()?;
-    let report = EventStore::migrate(&location).await?;
-    Projections::migrate(&location).await?;
-    let document = serde_json::json!({ "applied": report.applied, "version": report.version });
-    output::document(settings.client.output, &document, || {
-        let mut table = output::table(&["schema", "applied now"]);
-        table.add_row([report.version.to_string(), report.applied.join("\n")]);
-        table
-    })?;
-    Ok(())
 }
 
 /// Benches compare with Postgres, so they need one.
@@ -104,6 +106,28 @@ pub fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
     output::note(format!("error: {}", one_line(&error)));
     ExitCode::FAILURE
+}
+
+/// Ends the process because of its arguments: with the help that was asked for, or in one line as after any other mistake.
+#[must_use]
+pub fn explain(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        output::note(essence(&error.render().to_string()));
+    } else {
+        // A reader of our output that has seen enough is no failure.
+        drop(error.print());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+}
+
+/// What clap says over several lines, without the usage, which `--help` shows.
+fn essence(rendered: &str) -> String {
+    let lines = rendered.lines().map(str::trim);
+    let telling = lines.take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let telling: Vec<&str> = telling.filter(|line| !line.is_empty()).collect();
+    telling.join(" ")
 }
 
 /// The error and its causes, each said once: some errors repeat their cause in their own text.

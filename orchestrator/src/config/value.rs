@@ -44,8 +44,46 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     Ok(sent)
 }
 
+/// An address that paths are appended to. Empty is unset.
+pub(super) fn base_url(text: &str) -> Result<String, String> {
+    const FORM: &str = "it must be http://host[:port][/path] or https://...";
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{FORM}: {error}"))?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if plain {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(FORM.to_owned())
+    }
+}
+
+/// `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("it must be KIND=ID".to_owned()),
+    }
+}
+
+/// A share that is not nothing.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    let percent = text.parse().ok();
+    percent
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| "it must be 1 to 100".to_owned())
+}
+
 /// A secret; never an error, which would print it.
-pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
+pub(crate) fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(SecretString::from(text.to_owned()))
 }
 
@@ -60,6 +98,22 @@ mod tests {
         assert!(some_time("0s").is_err());
         assert!(some_time("100years").is_err());
         assert!(some_time("5").is_err());
+    }
+
+    #[test]
+    fn an_address_has_no_credentials_and_nothing_after_its_path() {
+        assert_eq!(
+            base_url("http://10.0.0.7:8090/").as_deref(),
+            Ok("http://10.0.0.7:8090")
+        );
+        for bad in [
+            "10.0.0.7:8090",
+            "ftp://host",
+            "https://u:p@host",
+            "https://host/?a=b",
+        ] {
+            assert!(base_url(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -39,7 +39,11 @@ impl Facts {
             Event::Order(event) => self.order = Order::evolve(self.order, event)?,
             Event::Payment(event) => self.payment = Payment::evolve(self.payment, event)?,
             Event::Delivery(event) => self.delivery = Delivery::evolve(self.delivery, event)?,
-            Event::Kakao(_) | Event::Subject(_) | Event::Saga(_) => {}
+            Event::Kakao(_)
+            | Event::Subject(_)
+            | Event::Webhook(_)
+            | Event::Projection(_)
+            | Event::Saga(_) => {}
         }
         Ok(self)
     }

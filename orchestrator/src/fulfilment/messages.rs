@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aggregates::kakao::{Action, CheckedMessage, Command, Kind, Message, Notice, Rejection};
-use aggregates::saga::SagaEvent;
+use aggregates::order::Order;
+use aggregates::saga::{SagaEvent, State};
 use aggregates::{Decider, Event, codec, ids};
 use chrono::{DateTime, Utc};
-use eventstore::{Expected, StreamAppend};
+use eventstore::{EventStore, Expected, StreamAppend};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,64 +15,100 @@ use uuid::Uuid;
 use super::Fulfilment;
 use super::limits::Limits;
 use super::outputs::SentOutput;
-use super::participants::{self, Participants};
-use super::personal::Details;
-use super::steps::SEND;
-use crate::execute::{Aggregate, FoldError, LoadError, Versioned, to_stream};
+use super::participants::{self, Participants, Unsent};
+use super::personal::{self, Details, Need};
+use super::steps::{NOTIFY, SEND, TELL};
+use crate::execute::{Aggregate, FoldError, LoadError, Versioned, load, to_stream};
+use crate::lineage::{TraceParent, traced};
 use crate::saga::definition::{Call, Definition, Outcome, Probe, RecordError, Saga, Transition};
 use crate::saga::engine::StartError;
 use crate::saga::history::History;
 use crate::saga::plan::NOT_DONE;
+use crate::saga::preflight::Known;
 use crate::saga::step::{Class, OnRefusal, StepSpec};
 
 /// The name its instances carry in the log.
 pub const NAME: &str = "message";
 
+/// The version its instances carry in the log.
+const VERSION: u32 = 1;
+
 /// Sends one message.
 pub struct MessageSaga {
     definition: Definition,
     participants: Participants,
+    store: EventStore,
 }
 
 impl MessageSaga {
-    pub(super) fn new(limits: &Limits, participants: Participants) -> Self {
-        let send = StepSpec::call(SEND, Class::Retriable)
-            .time_limit(limits.call)
-            .retry(limits.retry_first, limits.retry_cap)
-            .concurrency(limits.concurrency)
-            .unkeyed()
-            .on_refusal(OnRefusal::Accept)
-            .give_up_after(limits.message_budget);
-        let definition = Definition {
-            forward: vec![send],
-            branches: Vec::new(),
-            unwind: Vec::new(),
-        };
+    pub(super) fn new(limits: &Limits, participants: Participants, store: EventStore) -> Self {
         Self {
-            definition,
+            definition: definition(limits),
             participants,
+            store,
         }
     }
 
     async fn send(&self, call: &Call) -> Outcome {
-        let message = match message(&call.history) {
-            Ok(Some(message)) => message,
-            Ok(None) => {
-                return Outcome::NotSent {
-                    reason: "there is no such message".into(),
-                };
-            }
-            Err(error) => {
-                return Outcome::NotSent {
-                    reason: error.to_string(),
-                };
-            }
+        let (message, details) = match self.addressed(call).await {
+            Ok(addressed) => addressed,
+            Err(Unsent(reason)) => return Outcome::NotSent { reason },
         };
-        let message = participants::message(notice(message), Details::default());
-        let answer = self.participants.providers.kakao.send(message).await;
-        let outcome = participants::to_outcome(answer);
-        self.participants.guards.learn(SEND, &outcome);
-        outcome
+        let message = participants::message(notice(message), details);
+        let kakao = self.participants.providers.messenger(call.step);
+        let send = async move { participants::to_outcome(kakao.send(message).await) };
+        self.participants.guards.execute(call, send).await
+    }
+
+    async fn look_up(&self, call: &Call) -> Probe {
+        let (message, details) = match self.addressed(call).await {
+            Ok(addressed) => addressed,
+            Err(Unsent(reason)) => return Probe::Unknown { reason },
+        };
+        let kakao = self.participants.providers.messenger(call.step);
+        let look = async move { participants::look_up(kakao.as_ref(), message.id, &details).await };
+        self.participants.guards.probe(call, look).await
+    }
+
+    /// The message, and the number under which its customer can be reached: the one that the order names, if it is about an
+    /// order of that customer.
+    async fn addressed(&self, call: &Call) -> Result<(Message, Details), Unsent> {
+        let message = message(&call.history)?;
+        let message = message.ok_or_else(|| Unsent("there is no such message".into()))?;
+        let order = match Uuid::try_parse(&message.order_id) {
+            Ok(id) => load::<Order>(&self.store, id).await?.value,
+            Err(_) => None,
+        };
+        let details = match order.filter(|order| order.customer_id == message.customer_id) {
+            Some(order) => personal::unseal(&self.participants.vault, &order, Need::Phone).await?,
+            None => Details::default(),
+        };
+        Ok((message, details))
+    }
+}
+
+fn definition(limits: &Limits) -> Definition {
+    let send = StepSpec::call(SEND, Class::Retriable)
+        .time_limit(limits.call)
+        .retry(limits.retry_first, limits.retry_cap)
+        .concurrency(limits.concurrency)
+        .unkeyed()
+        .on_refusal(OnRefusal::Accept)
+        .give_up_after(limits.message_budget);
+    Definition {
+        forward: vec![send],
+        branches: Vec::new(),
+        unwind: Vec::new(),
+    }
+}
+
+/// What can be told of it without anybody behind it.
+pub(super) fn known(limits: &Limits) -> Known {
+    Known {
+        name: NAME,
+        version: VERSION,
+        definition: definition(limits),
+        reads: |history| message(history).map(drop).map_err(RecordError::of),
     }
 }
 
@@ -81,7 +118,7 @@ impl Saga for MessageSaga {
     }
 
     fn version(&self) -> u32 {
-        1
+        VERSION
     }
 
     fn definition(&self) -> &Definition {
@@ -93,8 +130,7 @@ impl Saga for MessageSaga {
     }
 
     fn probe<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Probe> {
-        let kakao = &self.participants.providers.kakao;
-        async move { participants::to_probe(kakao.lookup(call.saga_id).await) }.boxed()
+        self.look_up(call).boxed()
     }
 
     fn record(
@@ -105,8 +141,8 @@ impl Saga for MessageSaga {
         record(history, transition)
     }
 
-    fn paused_until(&self, step: &str) -> Option<DateTime<Utc>> {
-        self.participants.paused_until(step)
+    fn paused_until(&self, saga_id: Uuid, step: &'static str) -> Option<DateTime<Utc>> {
+        self.participants.guards.paused_until((saga_id, step))
     }
 }
 
@@ -115,14 +151,15 @@ fn record(
     history: &History,
     transition: &Transition<'_>,
 ) -> Result<Vec<StreamAppend>, RecordError> {
-    let actions: Vec<_> = transition.events.iter().filter_map(action).collect();
+    let attempts = attempts(transition.after, SEND);
+    let actions = transition.events.iter();
+    let actions: Vec<_> = actions
+        .filter_map(|event| action(event, attempts))
+        .collect();
     if actions.is_empty() {
         return Ok(Vec::new());
     }
-    let to_error = |error: &dyn std::fmt::Display| RecordError {
-        reason: error.to_string(),
-    };
-    let mut state = message(history).map_err(|error| to_error(&error))?;
+    let mut state = message(history).map_err(RecordError::of)?;
     let mut events = Vec::new();
     for action in actions {
         let Some(known) = state.clone() else { break };
@@ -131,8 +168,8 @@ fn record(
             at: transition.at,
             action,
         };
-        for event in Message::decide(&state, &command).map_err(|error| to_error(&error))? {
-            state = Message::evolve(state, &event).map_err(|error| to_error(&error))?;
+        for event in Message::decide(&state, &command).map_err(RecordError::of)? {
+            state = Message::evolve(state, &event).map_err(RecordError::of)?;
             events.push(event);
         }
     }
@@ -149,23 +186,33 @@ fn record(
     )])
 }
 
-fn action(event: &SagaEvent) -> Option<Action> {
+/// Which saga sends a message, and at which step.
+#[must_use]
+pub fn sender(kind: Kind, order_id: &str, message_id: Uuid) -> Option<(Uuid, &'static str)> {
+    let order = || Uuid::try_parse(order_id).ok();
+    match kind {
+        Kind::Shipped => Some((order()?, NOTIFY)),
+        Kind::Canceled => Some((order()?, TELL)),
+        Kind::Direct => Some((message_id, SEND)),
+    }
+}
+
+/// How often a message was tried, whoever decided it in the end.
+pub(super) fn attempts(state: &State, step: &str) -> Option<u32> {
+    let attempts = state.step(step)?.attempt;
+    (attempts > 0).then_some(attempts)
+}
+
+fn action(event: &SagaEvent, attempts: Option<u32>) -> Option<Action> {
     let sent = |output: &Value| {
-        // A person's word need not name the channel.
         let sent = serde_json::from_value::<SentOutput>(output.clone()).ok();
-        let sent = sent.unwrap_or_else(|| SentOutput {
-            channel: "unknown".to_owned(),
-            reference: None,
-        });
-        let (channel, provider_ref) = (sent.channel, sent.reference);
-        Action::RecordSent {
-            channel,
-            provider_ref,
-        }
+        let sent = sent.unwrap_or_else(SentOutput::unknown);
+        Action::RecordSent(sent.dispatch(attempts))
     };
     let failed = |code: &str, reason: &str| Action::RecordFailure {
         code: code.to_owned(),
         reason: reason.to_owned(),
+        attempts,
     };
     match event {
         SagaEvent::StepDone(done) => Some(sent(&done.output)),
@@ -215,6 +262,8 @@ pub struct SendMessage {
     pub principal: String,
     /// Under which idempotency key; without one every command is a new message.
     pub key: Option<String>,
+    /// The trace it is part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What became of the command.
@@ -256,6 +305,7 @@ impl Fulfilment {
             message,
             principal,
             key,
+            trace,
         } = command;
         let occurrence = match key {
             Some(key) => format!(
@@ -281,6 +331,7 @@ impl Fulfilment {
         };
         let events = Message::decide(&None, &command)?;
         let requested = to_stream(Message::CATEGORY, id, Expected::NoStream, events, id);
+        let requested = traced(requested, trace.as_ref());
         match self
             .engine
             .start(NAME, id, Value::Null, vec![requested])

@@ -6,6 +6,11 @@ use aggregates::order::{
 use aggregates::personal::{Personal, Sealed};
 use eventstore::{Vault, VaultError};
 
+/// Whether there is anything to seal.
+pub(super) fn is_in(order: &CheckedOrder) -> bool {
+    order.payment.is_some() || order.contact.is_some() || order.address.is_some()
+}
+
 /// Seals what of an order is personal under its customer's key. Does not touch the vault where there is nothing to seal.
 pub(super) async fn seal(vault: &Vault, order: &CheckedOrder) -> Result<SealedDetails, VaultError> {
     let subject = order.customer_id.as_str();

@@ -7,7 +7,6 @@ use aggregates::{Decider, ids};
 use chrono::Utc;
 use eventstore::{AppendError, Expected, Position, ReadError, StreamId, VaultError, Version};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use super::saga::NAME;
 use super::steps::ANSWER_PENDING;
 use super::{Fulfilment, personal};
 use crate::execute::{Aggregate, FoldError, to_stream};
+use crate::lineage::{TraceParent, traced};
 use crate::saga::engine::{Running, StartError};
 use crate::saga::view::Snapshot;
 
@@ -36,6 +36,8 @@ pub struct PlaceOrder {
     pub key: Option<String>,
     /// Where it comes from, such as `import`.
     pub source: Option<String>,
+    /// The trace it is part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What became of the command.
@@ -106,11 +108,21 @@ impl Fulfilment {
             Some(key) => ids::order_id(&command.principal, customer, key),
             None => Uuid::now_v7(),
         };
-        let hash = hash(&command.order);
-        if let Err(retry_after) = self.guards.admit_order() {
-            return self
-                .place_while_away(order_id, &command, &hash, retry_after)
-                .await;
+        // Tells a repeat from another order under the same key. Not a plain hash: it would outlive an erasure, and what was
+        // erased could be guessed with it.
+        let hash = self.vault.fingerprint(&command.order.canonical_bytes());
+        // Kept until the order has its answer; an order that never gets as far as its charge gives it back.
+        let leave = match self.guards.admit_order(order_id) {
+            Ok(leave) => leave,
+            Err(retry_after) => {
+                return self
+                    .place_while_away(order_id, &command, &hash, retry_after)
+                    .await;
+            }
+        };
+        if self.is_repeat_after_erasure(order_id, &command).await? {
+            drop(leave);
+            return self.existing(order_id, &hash).await;
         }
         let sealed = personal::seal(&self.vault, &command.order).await?;
         let place = Place {
@@ -136,6 +148,7 @@ impl Fulfilment {
             events,
             order_id,
         );
+        let placed = traced(placed, command.trace.as_ref());
         match self
             .engine
             .start(NAME, order_id, Value::Null, vec![placed])
@@ -144,10 +157,25 @@ impl Fulfilment {
             Ok(running) => self.first_answer(running, order_id).await,
             // Not knowing whether it was stored is no reason to say that it was not.
             Err(StartError::Exists | StartError::Append(AppendError::Unknown)) => {
+                drop(leave);
                 self.existing(order_id, &hash).await
             }
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// Whether the order is there, and its customer has no key any more. Sealing would leave one behind under which nothing is ever
+    /// kept. Asks the log only about customers who have none, such as new ones.
+    async fn is_repeat_after_erasure(
+        &self,
+        order_id: Uuid,
+        command: &PlaceOrder,
+    ) -> Result<bool, PlaceError> {
+        let seals = command.key.is_some() && personal::is_in(&command.order);
+        if !seals || self.vault.knows(&command.order.customer_id).await? {
+            return Ok(false);
+        }
+        Ok(!matches!(self.told(order_id).await?, Told::Nothing))
     }
 
     /// Nothing new is begun while the provider is away; what was answered is answered again.
@@ -265,10 +293,4 @@ fn is_answered(snapshot: &Snapshot) -> bool {
         told(snapshot.history.events()),
         Ok(Told::Placed(_) | Told::Nothing)
     )
-}
-
-/// What tells a repeat from another order under the same key.
-fn hash(order: &CheckedOrder) -> String {
-    let digest = Sha256::digest(order.canonical_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

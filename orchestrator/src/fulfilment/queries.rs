@@ -4,12 +4,12 @@ use aggregates::delivery::Delivery;
 use aggregates::kakao::Message;
 use aggregates::order::Order;
 use aggregates::payment::Payment;
-use eventstore::VaultError;
+use eventstore::{Position, VaultError};
 use uuid::Uuid;
 
 use super::Fulfilment;
 use super::personal::{self, Details, Need};
-use crate::execute::{Aggregate, LoadError, Versioned, load};
+use crate::execute::{Aggregate, LoadError, Versioned, load, load_as_of};
 
 impl Fulfilment {
     /// An order.
@@ -37,11 +37,30 @@ impl Fulfilment {
         personal::unseal(&self.vault, order, Need::Parcel).await
     }
 
+    /// An aggregate as it was when the log ended there; `None` before its first event.
+    pub async fn as_of<A>(
+        &self,
+        id: Uuid,
+        last: Position,
+    ) -> Result<Option<Versioned<A>>, LoadError>
+    where
+        A: Aggregate<State = Option<A>>,
+    {
+        Ok(existing(load_as_of::<A>(&self.store, id, last).await?))
+    }
+
     async fn shown<A>(&self, id: Uuid) -> Result<Option<Versioned<A>>, LoadError>
     where
         A: Aggregate<State = Option<A>>,
     {
-        let Versioned { value, version } = load::<A>(&self.store, id).await?;
-        Ok(value.map(|value| Versioned { value, version }))
+        Ok(existing(load::<A>(&self.store, id).await?))
     }
+}
+
+fn existing<A>(loaded: Versioned<Option<A>>) -> Option<Versioned<A>> {
+    Some(Versioned {
+        value: loaded.value?,
+        version: loaded.version,
+        checkpoint: loaded.checkpoint,
+    })
 }

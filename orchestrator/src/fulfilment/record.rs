@@ -11,7 +11,7 @@ use eventstore::StreamAppend;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::outputs::{LabelOutput, MoneyOutput, SentOutput};
+use super::outputs::{LabelOutput, MoneyOutput, ScansOutput, SentOutput};
 use super::steps::*;
 use crate::saga::definition::{RecordError, Transition};
 use crate::saga::history::History;
@@ -54,7 +54,10 @@ fn is_news(event: &SagaEvent) -> bool {
         | SagaEvent::CancelRequested(_)
         | SagaEvent::CancelRefused(_) => true,
         SagaEvent::AttemptEnded(ended) => is_message(&ended.step),
-        SagaEvent::SignalReceived(received) => received.signal == ANSWER_PENDING,
+        SagaEvent::SignalReceived(received) => {
+            received.signal == ANSWER_PENDING || received.signal == SCANS
+        }
+        SagaEvent::StepStarted(started) => started.step == TELL,
         _ => false,
     }
 }
@@ -79,8 +82,14 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
         SagaEvent::AttemptEnded(ended) if is_message(&ended.step) && ended.attempt == 1 => {
             desk.request(&ended.step)
         }
+        SagaEvent::StepStarted(started) if started.step == TELL && desk.was_closed(TELL) => {
+            desk.request_again(TELL)
+        }
         SagaEvent::SignalReceived(received) if received.signal == ANSWER_PENDING => {
             desk.order(order::Action::MarkPending)
+        }
+        SagaEvent::SignalReceived(received) if received.signal == SCANS => {
+            scans(desk, &received.data)
         }
         SagaEvent::CancelRequested(asked) => {
             let (reason, actor) = (asked.reason.clone(), asked.actor.clone());
@@ -88,7 +97,12 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
         }
         SagaEvent::CancelRefused(refused) => {
             let (code, reason) = (refused.code.clone(), refused.reason.clone());
-            desk.order(order::Action::RefuseCancel { code, reason })
+            desk.order(order::Action::RefuseCancel { code, reason })?;
+            // The parcel goes its way after all, and its customer is told of it.
+            if desk.is_renewed(NOTIFY) {
+                desk.request_again(NOTIFY)?;
+            }
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -106,12 +120,16 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
             desk.delivery(shipment)?;
             desk.order_unless_over(order::Action::RecordShipment { carrier, waybill })
         }
-        HANDOVER => handed_over(desk),
+        HANDOVER => {
+            handed_over(desk)?;
+            scans(desk, output)
+        }
         TRACK => {
+            scans(desk, output)?;
             desk.delivery(delivery::Action::RecordDelivery)?;
             desk.order(order::Action::RecordDelivery)
         }
-        NOTIFY | TELL => desk.sent(step, &parse(step, output)?),
+        NOTIFY | TELL => desk.sent(step, parse(step, output)?),
         HOLD => desk.delivery(delivery::Action::RecordHold),
         CANCEL_ORDER => desk.cancel_order(),
         REFUND => {
@@ -157,6 +175,15 @@ fn handed_over(desk: &mut Desk<'_>) -> Result<(), RecordError> {
     desk.order_unless_over(order::Action::RecordHandover)
 }
 
+/// What was seen between the van and the door. A person who states the end need not tell of it, and a parcel that is not on its
+/// way has none.
+fn scans(desk: &mut Desk<'_>, output: &Value) -> Result<(), RecordError> {
+    match serde_json::from_value::<ScansOutput>(output.clone()) {
+        Ok(seen) => desk.delivery(delivery::Action::RecordScans(seen.into())),
+        Err(_) => Ok(()),
+    }
+}
+
 fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<(), RecordError> {
     let (code, reason) = (code.to_owned(), reason.to_owned());
     match step {
@@ -168,10 +195,16 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
             desk.payment(decline)?;
             // With a cancel under way the order ends as canceled: that is what the customer asked for.
             if desk.is_cancel_open() {
-                Ok(())
-            } else {
-                desk.reject(code, reason)
+                return Ok(());
             }
+            // To the customer it is one thing, whichever clock was first.
+            let expired = WINDOW_CLOSED.contains(&code.as_str());
+            let code = if expired {
+                PAYMENT_EXPIRED.to_owned()
+            } else {
+                code
+            };
+            desk.reject(code, reason)
         }
         SHIP if code == NOT_DONE => Ok(()),
         SHIP => desk.delivery(delivery::Action::RecordRefusal { code, reason }),

@@ -1,9 +1,12 @@
 //! The fulfilment saga: pay -> ship -> handover -> track, with a message beside it, and the way back.
 
+use std::time::Duration;
+
 use aggregates::saga::{CauseKind, Stake, Standing, State, Verdict};
 use chrono::{DateTime, Utc};
 use eventstore::StreamAppend;
 use futures_util::future::{BoxFuture, FutureExt};
+use uuid::Uuid;
 
 use super::facts::Facts;
 use super::limits::Limits;
@@ -14,10 +17,21 @@ use crate::saga::definition::{
     Branch, Call, Definition, Outcome, Probe, RecordError, Saga, Transition,
 };
 use crate::saga::history::History;
+use crate::saga::preflight::Known;
 use crate::saga::step::{Class, OnRefusal, RetryPolicy, StepSpec};
 
 /// The name its instances carry in the log.
 pub const NAME: &str = "fulfilment";
+
+/// The longest pause between two attempts at a payment: the customer waits for the answer, and after an outage of the
+/// provider everybody has theirs within a minute.
+const PAY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// When a charge that was given up is looked for first. Most of those that come late come soon.
+const LATE_CHARGE_FIRST: Duration = Duration::from_secs(10);
+
+/// The version its instances carry in the log.
+const VERSION: u32 = 1;
 
 /// Drives one order.
 pub struct FulfilmentSaga {
@@ -35,6 +49,20 @@ impl FulfilmentSaga {
     }
 }
 
+/// What can be told of it without anybody behind it.
+pub(super) fn known(limits: &Limits) -> Known {
+    Known {
+        name: NAME,
+        version: VERSION,
+        definition: definition(limits),
+        reads: |history| {
+            Facts::fold(history.events())
+                .map(drop)
+                .map_err(RecordError::of)
+        },
+    }
+}
+
 fn definition(limits: &Limits) -> Definition {
     let call = |name, class| {
         StepSpec::call(name, class)
@@ -42,8 +70,11 @@ fn definition(limits: &Limits) -> Definition {
             .retry(limits.retry_first, limits.retry_cap)
             .concurrency(limits.concurrency)
     };
+    let decided = |name, class| call(name, class).park_after(limits.undecided);
+    let wait = |name, class, looks| StepSpec::awaiting(name, class, looks).time_limit(limits.call);
     let looks = RetryPolicy::new(limits.look_first, limits.look_cap);
-    let watch = RetryPolicy::new(limits.late_charge_watch / 8, limits.late_charge_watch);
+    let watched = limits.late_charge_watch;
+    let watch = RetryPolicy::new(LATE_CHARGE_FIRST.min(watched / 8), watched / 4);
     let message = |name| {
         call(name, Class::Retriable)
             .unkeyed()
@@ -53,31 +84,33 @@ fn definition(limits: &Limits) -> Definition {
     Definition {
         forward: vec![
             call(PAY, Class::Compensatable)
+                .park_after(limits.payment_deadline + limits.undecided)
+                .retry(limits.retry_first, limits.retry_cap.min(PAY_PAUSE_MAX))
                 .execute_until(limits.payment_deadline, PAYMENT_EXPIRED)
                 .undone_by(REFUND),
-            call(SHIP, Class::Compensatable).undone_by(CANCEL_DELIVERY),
-            StepSpec::awaiting(HANDOVER, Class::Pivot, looks).suggestion(
+            decided(SHIP, Class::Compensatable).undone_by(CANCEL_DELIVERY),
+            wait(HANDOVER, Class::Pivot, looks).park_after(limits.handover).suggestion(
                 "the parcel left although it was held: get it back and resolve as undone, or resolve as done and keep the money",
             ),
-            StepSpec::awaiting(TRACK, Class::Retriable, looks)
+            wait(TRACK, Class::Retriable, looks)
                 .give_up_after(limits.tracking)
                 .on_refusal(OnRefusal::Accept),
         ],
         branches: vec![Branch { after: SHIP, step: message(NOTIFY) }],
         unwind: vec![
-            call(HOLD, Class::Compensation).on_refusal(OnRefusal::RefuseCancel).suggestion(
+            decided(HOLD, Class::Compensation).on_refusal(OnRefusal::RefuseCancel(HANDED_OVER)).suggestion(
                 "ask the carrier to keep the parcel, then retry, or resolve as done with what it said",
             ),
             // Nothing of the money moves while it is open whether the parcel stays.
             StepSpec::local(CANCEL_ORDER, Class::Compensation).needs(&[HOLD, HANDOVER]),
-            call(REFUND, Class::Compensation).needs(&[HOLD, HANDOVER]).suggestion(
+            decided(REFUND, Class::Compensation).needs(&[HOLD, HANDOVER]).suggestion(
                 "give the money back another way and resolve as done with {\"ref\": ...}, or retry",
             ),
-            call(CANCEL_DELIVERY, Class::Compensation).needs(&[HOLD, HANDOVER, REFUND]).suggestion(
+            decided(CANCEL_DELIVERY, Class::Compensation).needs(&[HOLD, HANDOVER, REFUND]).suggestion(
                 "have the carrier void the label, then resolve as done",
             ),
             message(TELL).needs(&[HANDOVER, REFUND]),
-            StepSpec::awaiting(LATE_CHARGE, Class::Retriable, watch)
+            wait(LATE_CHARGE, Class::Retriable, watch)
                 .give_up_after(limits.late_charge_watch)
                 .on_refusal(OnRefusal::Accept),
         ],
@@ -148,7 +181,7 @@ impl Saga for FulfilmentSaga {
     }
 
     fn version(&self) -> u32 {
-        1
+        VERSION
     }
 
     fn definition(&self) -> &Definition {
@@ -175,23 +208,37 @@ impl Saga for FulfilmentSaga {
         record::record(history, transition)
     }
 
-    fn at_stake(&self, history: &History) -> Option<Stake> {
+    fn at_stake(&self, state: &State, history: &History) -> Option<Stake> {
         let facts = Facts::fold(history.events()).ok()?;
         let kept = facts.payment.as_ref().and_then(|payment| payment.kept());
+        // A charge that nobody can make out may be as much as the order costs.
+        let open = state.step(PAY).filter(|step| !step.is_settled());
+        let charge = || open.and(facts.order.as_ref()).map(|order| order.total);
         // Once the money is back it is the books themselves that may be lost.
         let parcel = facts
             .delivery
             .as_ref()
             .and_then(|delivery| delivery.parcel.as_ref());
         let goods = || parcel.and(facts.order.as_ref()).map(|order| order.total);
-        let stake = kept.map(|kept| kept.money).or_else(goods)?;
+        let stake = kept.map(|kept| kept.money).or_else(charge).or_else(goods)?;
         Some(Stake {
             amount: stake.amount,
             currency: stake.currency.to_string(),
         })
     }
 
-    fn paused_until(&self, step: &str) -> Option<DateTime<Utc>> {
-        self.participants.paused_until(step)
+    fn suggestion(&self, step: &StepSpec, state: &State) -> String {
+        let forward = state.unwind.is_none();
+        match step.name {
+            PAY => "look the payment up at its provider: give back there what is wrong, then retry, or resolve with what is so",
+            SHIP if forward => "ask the carrier whether it has the parcel, then retry, or cancel the order",
+            HANDOVER if forward => "find the parcel: cancel the order if it never left, or have the carrier scan it; it is looked for all the same",
+            _ => step.suggestion,
+        }
+        .to_owned()
+    }
+
+    fn paused_until(&self, saga_id: Uuid, step: &'static str) -> Option<DateTime<Utc>> {
+        self.participants.guards.paused_until((saga_id, step))
     }
 }

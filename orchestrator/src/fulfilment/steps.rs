@@ -29,5 +29,23 @@ pub(super) const ANSWER_PENDING: &str = "answer-pending";
 /// The code of a payment that was not made within its window.
 pub(super) const PAYMENT_EXPIRED: &str = "payment-expired";
 
+/// The code of a parcel whose address was erased before it was sent.
+pub(super) const ADDRESS_ERASED: &str = "address-erased";
+
+/// The carriers' code of a parcel that has left: only then is it too late to cancel.
+pub(super) const HANDED_OVER: &str = "handed-over";
+
+/// The one step of the saga that gives an excess charge back.
+pub(super) const RETURN_CHARGE: &str = "return-charge";
+
+/// The one step of the saga of a mismatch: a person sees to it.
+pub(super) const SETTLE: &str = "settle";
+
+/// News of a parcel between the van and the door.
+pub(super) const SCANS: &str = "scans";
+
+/// The providers' codes of the same, when their window was closed before our charge arrived.
+pub(super) const WINDOW_CLOSED: [&str; 2] = ["payment-window-closed", "not-found-payment-session"];
+
 /// The one step of a direct message.
 pub(super) const SEND: &str = "send";

@@ -1,6 +1,5 @@
 //! What lets a command in: a bounded number at once, each to its end even if its client hangs up.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
@@ -50,6 +49,3 @@ pub async fn refused(error: BoxError) -> Problem {
     }
     Problem::internal(&error)
 }
-
-/// The places commands compete for.
-pub type Places = Arc<tokio::sync::Semaphore>;

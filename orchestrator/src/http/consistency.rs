@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use eventstore::{Checkpoint, Position};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use eventstore::{Checkpoint, Position, ReadError};
 use projections::{View, WaitError};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::catalogue;
-use super::outcome::store_unavailable;
+use super::outcome::{read_failed, store_unavailable};
 use super::problem::Problem;
 use super::state::Edge;
+use super::views::query_failed;
 
 /// Carries a place in the log from the answer of a command to a later read.
 pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -23,11 +27,23 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 /// Longest wait that a client may ask for; proxies give up soon after.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
+/// A client that comes again sooner finds the same.
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
+
 /// What a read asks of its view.
 #[derive(Debug)]
 pub struct Freshness {
-    at_least: Option<Position>,
+    at_least: Option<Seen>,
     wait: Duration,
+}
+
+/// What a client has seen already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// This event: only a log that holds it can be asked for it.
+    Event(Checkpoint),
+    /// So many events.
+    Position(Position),
 }
 
 #[derive(Deserialize)]
@@ -63,50 +79,121 @@ impl<S: Send + Sync> FromRequestParts<S> for Freshness {
         };
         Ok(Freshness {
             at_least,
-            wait: preferred_wait(&parts.headers),
+            wait: preferred_wait(&parts.headers).unwrap_or(DEFAULT_WAIT),
         })
     }
 }
 
 impl Freshness {
-    /// Waits until the view has what the client has seen already.
-    pub async fn of(&self, edge: &Edge, view: View) -> Result<(), Problem> {
-        let Some(position) = self.at_least else {
+    /// Waits until the row has what the client has seen already. One that stands still for an event that the client has seen
+    /// will not come to it by waiting.
+    pub async fn of_row(&self, edge: &Edge, view: View, key: Uuid) -> Result<(), Problem> {
+        let Some(seen) = self.wait(edge, view).await? else {
             return Ok(());
         };
-        edge.projections
-            .wait_until(view, position, self.wait)
-            .await
-            .map_err(|error| match error {
-                WaitError::Behind { at, wanted, .. } => {
-                    let detail = format!("The view is at position {at}; you have seen {wanted}.");
-                    Problem::new(&catalogue::VIEW_BEHIND, detail)
-                }
-                other => store_unavailable(&other),
-            })
+        let parked = edge.projections.parked_since(view, key).await;
+        match parked.map_err(|error| query_failed(&error))? {
+            Some(since) if since <= seen => {
+                let detail = format!(
+                    "This row of the view {view} stands still since position {since}; you have seen {seen}."
+                );
+                Err(Problem::new(&catalogue::VIEW_PARKED, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the view has what the client has seen already.
+    pub async fn of(&self, edge: &Edge, view: View) -> Result<(), Problem> {
+        self.wait(edge, view).await.map(drop)
+    }
+
+    /// Waits, and gives back what the client has seen.
+    async fn wait(&self, edge: &Edge, view: View) -> Result<Option<Position>, Problem> {
+        let position = match self.at_least {
+            Some(Seen::Position(position)) => position,
+            Some(Seen::Event(checkpoint)) => {
+                // Reads one row: positions alone would make an older copy of the log, or another one, look up to date.
+                edge.store
+                    .read_page(&checkpoint, 0)
+                    .await
+                    .map_err(|error| other_log(&error))?;
+                checkpoint.position
+            }
+            None => return Ok(None),
+        };
+        match edge.projections.wait_until(view, position, self.wait).await {
+            Ok(()) => Ok(Some(position)),
+            Err(WaitError::Behind { at, wanted, .. }) => Err(behind(edge, view, at, wanted).await),
+            Err(other) => Err(store_unavailable(&other)),
+        }
     }
 }
 
-fn parse(text: &str) -> Option<Position> {
+/// How late the view is, and when it is worth another try: a view that is so late needs at least as long again.
+async fn behind(edge: &Edge, view: View, at: Position, wanted: Position) -> Problem {
+    let detail = format!("The view is at position {at}; you have seen {wanted}.");
+    let problem = Problem::new(&catalogue::VIEW_BEHIND, detail);
+    match edge.projections.status_of(view).await {
+        Ok(status) => {
+            let retry = Duration::try_from_secs_f64(status.lag_seconds.ceil());
+            let retry = retry.unwrap_or(MAX_WAIT).clamp(SHORTEST_RETRY, MAX_WAIT);
+            problem.lag(&status).retry_after(retry.as_secs())
+        }
+        // It is late all the same.
+        Err(error) => {
+            tracing::warn!(%error, "a view does not tell how late it is");
+            problem
+        }
+    }
+}
+
+/// What a token that was given out by another log is answered.
+pub(super) fn other_log(error: &ReadError) -> Problem {
+    match error {
+        ReadError::CheckpointMismatch { .. } => Problem::new(
+            &catalogue::OTHER_LOG,
+            "What the token stands for is not in this log.",
+        ),
+        other => read_failed(other),
+    }
+}
+
+fn parse(text: &str) -> Option<Seen> {
     if let Ok(position) = text.parse::<i64>() {
-        return (position >= 0).then_some(Position(position));
+        return (position >= 0).then_some(Seen::Position(Position(position)));
     }
-    text.parse::<Checkpoint>()
-        .ok()
-        .map(|checkpoint| checkpoint.position)
+    text.parse().ok().map(Seen::Event)
 }
 
-/// `Prefer: wait=<seconds>` (RFC 7240), among other preferences.
-fn preferred_wait(headers: &HeaderMap) -> Duration {
-    let seconds = headers
+/// `Prefer: wait=<seconds>` (RFC 7240), among other preferences; cut to what is allowed.
+pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: Option<u64> = headers
         .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
         .find_map(|preference| preference.trim().strip_prefix("wait=")?.trim().parse().ok());
-    seconds
-        .map_or(DEFAULT_WAIT, Duration::from_secs)
-        .min(MAX_WAIT)
+    Some(Duration::from_secs(seconds?).min(MAX_WAIT))
+}
+
+/// Gives every answer of a command that says no place in the log of its own the newest one: whoever carries it to a view sees
+/// what the command has done, and perhaps a little more.
+pub async fn tell_where(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let tells = status.is_success() || status == StatusCode::CONFLICT;
+    if tells && !response.headers().contains_key(CONSISTENCY_TOKEN) {
+        match edge.newest().await {
+            Ok(newest) => {
+                let token = token(&newest).map(|token| (CONSISTENCY_TOKEN, token));
+                response.headers_mut().extend(token);
+            }
+            // The command is done all the same.
+            Err(error) => tracing::warn!(%error, "an answer goes without a consistency token"),
+        }
+    }
+    response
 }
 
 /// The header value for a place in the log.
@@ -128,8 +215,8 @@ mod tests {
                 value,
             )]))
         };
-        assert_eq!(wait("respond-async, wait=7"), Duration::from_secs(7));
-        assert_eq!(wait("wait=600"), MAX_WAIT);
-        assert_eq!(wait("wait=soon"), DEFAULT_WAIT);
+        assert_eq!(wait("respond-async, wait=7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("wait=600"), Some(MAX_WAIT));
+        assert_eq!(wait("wait=soon"), None);
     }
 }

@@ -9,6 +9,19 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use super::catalogue::{self, Kind};
 use super::extract::ApiPath;
 use super::problem::{Problem, ProblemDocument};
+use crate::providers::label::wire as label;
+
+/// The calls that are not ours to serve: a carrier does, or the warehouse in front of one.
+const LABEL_API: &str = "What a carrier has to serve so that parcels can be sent with it; its forms are the schemas whose names begin with \
+    `Label`. JSON, `Authorization: Bearer TOKEN`.\n\n\
+    | call | answer |\n|---|---|\n\
+    | `POST /v1/shipments` with `Idempotency-Key` and a `LabelRequest` | 201 `LabelShipment` |\n\
+    | `POST /v1/shipments/{orderId}/hold`, `POST /v1/shipments/{orderId}/cancel` with `Idempotency-Key` | 200 `LabelShipment` |\n\
+    | `GET /v1/calls/{key}` | 200 `LabelCall`; 404 `unknown-key` |\n\
+    | `GET /v1/shipments/{orderId}` | 200 `LabelShipment`; 404 `no-such-parcel` |\n\
+    | `GET /v1/shipments?since=RFC3339&cursor=&limit=` | 200 `LabelShipmentPage` |\n\n\
+    A repeat of a key gets the stored answer and has no effect. Whatever is no success is a `LabelError`, and its code decides, not \
+    the status.";
 
 /// What the description says about the API as a whole.
 #[derive(OpenApi)]
@@ -20,14 +33,27 @@ use super::problem::{Problem, ProblemDocument};
         license(name = "MIT OR Apache-2.0")
     ),
     modifiers(&BearerToken),
+    components(schemas(
+        label::ShipmentRequest,
+        label::Receiver,
+        label::Shipment,
+        label::ShipmentStatus,
+        label::Call,
+        label::Op,
+        label::CallResult,
+        label::ShipmentPage,
+        label::ErrorBody
+    )),
     security(("token" = [])),
     tags(
         (name = "orders", description = "Place, read and cancel orders"),
         (name = "aggregates", description = "Payment, delivery and messages, always current"),
         (name = "views", description = "Read models, a moment behind the log; a consistency token makes them wait"),
         (name = "sagas", description = "What is under way, and how to help it"),
+        (name = "webhooks", description = "What providers tell of their own accord; hints only"),
         (name = "log", description = "Everything that happened"),
-        (name = "operation", description = "Health, metrics and this description")
+        (name = "operation", description = "Health, metrics and this description"),
+        (name = "label API", description = LABEL_API)
     )
 )]
 pub struct Description;

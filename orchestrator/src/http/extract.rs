@@ -1,5 +1,6 @@
 //! Extractors whose rejections are problems.
 
+use aggregates::field::FieldError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -10,10 +11,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::catalogue;
+use super::json;
 use super::problem::Problem;
+use crate::lineage::TraceParent;
 
 /// Largest body of a command: twice the text that an order may hold. (Real ones stay below 23 kB.)
 pub const BODY_MAX: usize = 512 * 1024;
+
+/// The trace that a request is part of. What is no `traceparent` is left out, as the standard has it.
+pub fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    TraceParent::parse(headers.get("traceparent")?.to_str().ok()?)
+}
 
 /// A JSON body, still untyped: the reader of each command reports every wrong field, not just the first.
 pub struct JsonBody(pub Value);
@@ -79,13 +87,23 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     if bytes.is_empty() {
         return Err(Problem::new(&catalogue::INVALID_JSON, "The body is empty."));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let (body, doubled) = json::parse(bytes).map_err(|error| {
         // serde_json's text for syntax errors names a place and a cause but quotes nothing of the body.
         Problem::new(
             &catalogue::INVALID_JSON,
             format!("The body is not JSON: {error}."),
         )
-    })
+    })?;
+    if doubled.is_empty() {
+        return Ok(body);
+    }
+    let doubled = doubled
+        .into_iter()
+        .map(|pointer| FieldError::new(pointer, "This field is there twice."));
+    Err(Problem::fields(
+        &catalogue::INVALID_REQUEST,
+        doubled.collect(),
+    ))
 }
 
 fn body_problem(rejection: &BytesRejection) -> Problem {

@@ -1,26 +1,27 @@
 //! Measurements that are taken when somebody scrapes, not when something happens.
 
 use eventstore::EventStore;
-use projections::Projections;
+use projections::{LagReason, Projections};
 
-use crate::saga::engine::Engine;
+use crate::fulfilment::Fulfilment;
+use crate::providers::guard::Position;
 
 /// The parts that are measured.
 #[derive(Clone)]
 pub struct Gauges {
     store: EventStore,
     projections: Projections,
-    engine: Engine,
+    fulfilment: Fulfilment,
 }
 
 impl Gauges {
     /// Measures these parts.
     #[must_use]
-    pub fn new(store: EventStore, projections: Projections, engine: Engine) -> Gauges {
+    pub fn new(store: EventStore, projections: Projections, fulfilment: Fulfilment) -> Gauges {
         Gauges {
             store,
             projections,
-            engine,
+            fulfilment,
         }
     }
 
@@ -31,20 +32,44 @@ impl Gauges {
     )]
     pub async fn refresh(&self) {
         self.refresh_store();
-        metrics::gauge!("bookmarket_sagas_in_hand").set(self.engine.live() as f64);
+        self.refresh_providers();
+        metrics::gauge!("bookmarket_sagas_in_hand").set(self.fulfilment.engine().live() as f64);
         if let Ok(head) = self.store.head().await {
             metrics::gauge!("bookmarket_log_position").set(head.0 as f64);
         }
-        let Ok(views) = self.projections.status().await else {
+        let Ok(views) = self.projections.lags().await else {
             return;
         };
         for view in views {
+            for reason in LagReason::ALL {
+                let holds = f64::from(u8::from(view.lag_reason == Some(reason)));
+                metrics::gauge!("bookmarket_projection_lag_reason", "view" => view.name, "reason" => reason.as_str())
+                    .set(holds);
+            }
+            metrics::counter!("bookmarket_projection_restarts_total", "view" => view.name)
+                .absolute(view.restarts);
             metrics::gauge!("bookmarket_projection_lag_positions", "view" => view.name)
                 .set(view.lag as f64);
             metrics::gauge!("bookmarket_projection_lag_seconds", "view" => view.name)
                 .set(view.lag_seconds);
             metrics::gauge!("bookmarket_projection_parked_keys", "view" => view.name)
                 .set(view.parked_keys as f64);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of at most thousands")]
+    fn refresh_providers(&self) {
+        for (provider, reading) in self.fulfilment.guards().readings() {
+            let open = match reading.position {
+                Position::Closed => 0.0,
+                Position::HalfOpen => 0.5,
+                Position::Open => 1.0,
+            };
+            metrics::gauge!("bookmarket_provider_breaker_open", "provider" => provider).set(open);
+            metrics::gauge!("bookmarket_provider_calls_in_flight", "provider" => provider)
+                .set(reading.in_flight as f64);
+            metrics::gauge!("bookmarket_provider_calls_in_flight_max", "provider" => provider)
+                .set(reading.concurrency as f64);
         }
     }
 

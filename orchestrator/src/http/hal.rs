@@ -43,21 +43,6 @@ fn link(name: &str, query: &[(&str, &str)], size: usize, cursor: Option<&str>) -
     json!({ "href": format!("/{name}?{}", parameters.join("&")) })
 }
 
-/// Adds `_links.self` (and further relations) to a single document.
-pub fn with_links(
-    document: impl Serialize,
-    links: &[(&str, String)],
-) -> Result<Value, serde_json::Error> {
-    let mut value = serde_json::to_value(document)?;
-    if let Value::Object(object) = &mut value {
-        let links = links
-            .iter()
-            .map(|(relation, href)| ((*relation).to_owned(), json!({ "href": href })));
-        object.insert("_links".to_owned(), Value::Object(links.collect()));
-    }
-    Ok(value)
-}
-
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 #[must_use]
 pub fn escape(text: &str) -> String {

@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::as_of::AsOf;
 use super::auth::Principal;
 use super::catalogue;
+use super::consistency::{CONSISTENCY_TOKEN, token};
 use super::docs::Refusals;
 use super::etag::versioned;
-use super::extract::{ApiPath, JsonBody};
+use super::extract::{ApiPath, ApiQuery, JsonBody, trace};
 use super::fields::Fields;
 use super::idempotency;
 use super::outcome::{load_failed, store_unavailable_for};
@@ -50,16 +52,22 @@ pub async fn send(
         message,
         principal: principal.name.to_string(),
         key,
+        trace: trace(&headers),
     };
     match edge.fulfilment.send_message(command).await {
         Ok(SendAnswer::Recorded(recorded)) => {
             let place = format!("/kakaos/{}", recorded.value.id);
-            Ok((
+            let mut response = (
                 StatusCode::CREATED,
                 [(header::LOCATION, place)],
                 Json(document(&recorded.value)),
             )
-                .into_response())
+                .into_response();
+            let token = token(&recorded.checkpoint);
+            response
+                .headers_mut()
+                .extend(token.map(|token| (CONSISTENCY_TOKEN, token)));
+            Ok(response)
         }
         Ok(SendAnswer::KeyReused { .. }) => Err(Problem::new(&catalogue::KEY_REUSED, "")),
         Err(SendError::StoreUnavailable {
@@ -71,8 +79,8 @@ pub async fn send(
     }
 }
 
-/// Read a message as it is now
-#[utoipa::path(get, path = "/kakaos/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The message")),
+/// Read a message as it is now, or as it was
+#[utoipa::path(get, path = "/kakaos/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The message"), AsOf),
     responses((status = 200, description = "The message", body = Object, headers(("ETag" = String, description = "Its version"))),
         (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
 pub async fn show(
@@ -80,12 +88,9 @@ pub async fn show(
     principal: Principal,
     headers: HeaderMap,
     ApiPath(id): ApiPath<Uuid>,
+    ApiQuery(as_of): ApiQuery<AsOf>,
 ) -> Result<Response, Problem> {
-    let found = edge
-        .fulfilment
-        .message(id)
-        .await
-        .map_err(|error| load_failed(&error))?;
+    let found = as_of.find::<Message>(&edge, id).await?;
     match found.filter(|found| principal.may_see(&found.value.customer_id)) {
         Some(found) => Ok(versioned(&headers, found.version, &document(&found.value))),
         None => Err(Problem::not_found("message")),

@@ -1,11 +1,13 @@
 //! The HTTP edge: addresses, who may use them, and what their answers look like.
 
 pub mod admission;
+pub mod as_of;
 pub mod auth;
 pub mod catalogue;
 pub mod consistency;
 pub mod customers;
 pub mod docs;
+pub mod drain;
 pub mod etag;
 pub mod extract;
 pub mod fields;
@@ -14,6 +16,7 @@ pub mod gauges;
 pub mod hal;
 pub mod health;
 pub mod idempotency;
+mod json;
 pub mod kakaos;
 pub mod log;
 pub mod observe;
@@ -22,8 +25,10 @@ pub mod orders;
 pub mod outcome;
 pub mod problem;
 pub mod rebuilds;
+pub mod reconcile;
 pub mod router;
 pub mod sagas;
 pub mod server;
 pub mod state;
 pub mod views;
+pub mod webhooks;

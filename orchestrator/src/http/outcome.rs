@@ -56,8 +56,13 @@ fn left_alone(left: &LeftAlone) -> Problem {
 pub fn verb_failed(error: &VerbError) -> Problem {
     match error {
         VerbError::LeftAlone(left) => left_alone(left),
+        VerbError::TooLate { .. } => {
+            Problem::new(&catalogue::PAST_POINT_OF_NO_RETURN, format!("{error}."))
+        }
         VerbError::NoSuchStep(_)
+        | VerbError::NothingToHelp
         | VerbError::NotApplicable { .. }
+        | VerbError::Moved
         | VerbError::NotConfirmed(_)
         | VerbError::Busy => Problem::new(&catalogue::CONFLICT, format!("{error}.")),
         VerbError::Unavailable(_) | VerbError::Unknown => store_unavailable(error),

@@ -4,6 +4,7 @@ use aggregates::field::FieldError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use projections::{LagReason, ProjectionStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +24,20 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     order_id: Option<String>,
+    /// Boxed, since every handler's answer has room for it.
+    lag: Option<Box<Lag>>,
+}
+
+/// How late a view is
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Lag {
+    /// Positions of the log that it has not taken yet
+    positions: i64,
+    /// How long the first of them has been in the log
+    seconds: f64,
+    /// Why, as GET /projections says it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// A problem on the wire.
@@ -47,6 +62,9 @@ pub struct ProblemDocument {
     /// The order it is about
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<String>,
+    /// How late the view is that was asked
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<Lag>,
 }
 
 /// A refused field on the wire: describes the domain's [`FieldError`], which knows no HTTP
@@ -69,6 +87,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             order_id: None,
+            lag: None,
         }
     }
 
@@ -106,17 +125,22 @@ impl Problem {
         self
     }
 
+    /// How late the view is that was asked.
+    #[must_use]
+    pub fn lag(mut self, view: &ProjectionStatus) -> Problem {
+        self.lag = Some(Box::new(Lag {
+            positions: view.lag,
+            seconds: view.lag_seconds,
+            reason: view.lag_reason.map(LagReason::as_str),
+        }));
+        self
+    }
+
     /// Asks the client to wait this many seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Problem {
         self.retry_after = Some(seconds);
         self
-    }
-
-    /// Its stable kind.
-    #[must_use]
-    pub fn kind(&self) -> &'static Kind {
-        self.kind
     }
 }
 
@@ -135,6 +159,7 @@ impl IntoResponse for Problem {
             detail: self.detail,
             errors: self.errors,
             order_id: self.order_id,
+            lag: self.lag.map(|lag| *lag),
         };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();

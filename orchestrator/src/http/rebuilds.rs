@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use projections::{Projections, View};
+use projections::{Projections, RebuildError, RebuildOptions, RebuildReport, View};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// [`Rebuild::code`] of one that was to go on with an earlier one, where there is none.
+pub const NOTHING_TO_RESUME: &str = "nothing-to-resume";
 
 /// What the last rebuild of a view has come to.
 #[derive(Clone, Debug, Serialize)]
@@ -17,8 +20,10 @@ pub struct Rebuild {
     pub state: &'static str,
     /// When it was asked for.
     pub started_at: DateTime<Utc>,
-    /// Events folded by one that is done.
-    pub events: Option<i64>,
+    /// What one that is done has come to.
+    pub report: Option<Arc<RebuildReport>>,
+    /// Stable word for why it failed, where a program may want to know.
+    pub code: Option<&'static str>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -35,13 +40,15 @@ impl Rebuilds {
         &self,
         views: &Projections,
         view: View,
+        options: RebuildOptions,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> bool {
         let fresh = Rebuild {
             state: "running",
             started_at: Utc::now(),
-            events: None,
+            report: None,
+            code: None,
             error: None,
         };
         {
@@ -56,18 +63,15 @@ impl Rebuilds {
         }
         let (this, views, stop) = (self.clone(), views.clone(), stop.clone());
         tasks.spawn(async move {
-            let work = views.rebuild(view, |_| {});
-            let ended = tokio::select! {
-                () = stop.cancelled() => Rebuild { state: "failed", error: Some("the server stopped".to_owned()), ..fresh },
-                report = work => match report {
-                    Ok(report) => Rebuild { state: "done", events: Some(report.events), ..fresh },
-                    Err(error) => {
-                        tracing::error!(%error, view = view.as_str(), "a view could not be rebuilt");
-                        Rebuild { state: "failed", error: Some(error.to_string()), ..fresh }
-                    }
-                },
-            };
-            this.all.lock().unwrap_or_else(PoisonError::into_inner).insert(view.as_str(), ended);
+            let work = views.rebuild_with(view, &options, |_| {});
+            let ended = fresh.ended(stop.run_until_cancelled(work).await);
+            if let Some(error) = &ended.error {
+                tracing::error!(%error, view = view.as_str(), "a view could not be rebuilt");
+            }
+            this.all
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(view.as_str(), ended);
         });
         true
     }
@@ -81,4 +85,43 @@ impl Rebuilds {
             .get(view)
             .cloned()
     }
+}
+
+impl Rebuild {
+    /// `None`: the server was stopped first.
+    fn ended(self, result: Option<Result<RebuildReport, RebuildError>>) -> Rebuild {
+        let failed = |error: String, code| Rebuild {
+            state: "failed",
+            error: Some(error),
+            code,
+            ..self.clone()
+        };
+        match result {
+            Some(Ok(report)) => Rebuild {
+                state: "done",
+                report: Some(Arc::new(report)),
+                ..self
+            },
+            Some(Err(error @ RebuildError::NothingToResume { .. })) => {
+                failed(error.to_string(), Some(NOTHING_TO_RESUME))
+            }
+            Some(Err(error)) => failed(chain(&error), None),
+            None => failed(
+                "the server was stopped; the rebuild can be resumed".to_owned(),
+                None,
+            ),
+        }
+    }
+}
+
+/// The error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

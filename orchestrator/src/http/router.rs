@@ -9,6 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
+use axum::routing::get;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -21,12 +22,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::consistency::CONSISTENCY_TOKEN;
+use super::consistency::{CONSISTENCY_TOKEN, tell_where};
+use super::drain::close_when_draining;
 use super::extract::{BODY_MAX, unknown_address, unknown_method};
 use super::observe::{REQUEST_ID, observe};
 use super::problem::{Problem, shape_errors};
 use super::state::Edge;
-use super::{admission, auth, customers, docs, kakaos, log, operation, orders, sagas, views};
+use super::{
+    admission, auth, customers, docs, kakaos, log, operation, orders, reconcile, sagas, views,
+    webhooks,
+};
 
 /// How long a read may take, its wait for a view included.
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
@@ -45,7 +50,23 @@ fn described(edge: &Edge) -> OpenApiRouter<Edge> {
     ));
     OpenApiRouter::with_openapi(docs::Description::openapi())
         .merge(open)
+        .merge(heard(edge))
         .merge(guarded)
+}
+
+/// What providers call. They have no token: the address or a signature says who they are. Their places are their own, so that
+/// a storm of them takes none from orders.
+fn heard(edge: &Edge) -> OpenApiRouter<Edge> {
+    let admission = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(admission::refused))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::with_semaphore(
+            edge.doors.places(),
+        ));
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::with_secret))
+        .routes(routes!(webhooks::signed))
+        .layer(admission)
 }
 
 fn reads() -> OpenApiRouter<Edge> {
@@ -55,13 +76,18 @@ fn reads() -> OpenApiRouter<Edge> {
         .routes(routes!(views::deliveries))
         .routes(routes!(views::kakaos))
         .routes(routes!(views::mypages))
+        .routes(routes!(views::mypages_csv))
+        .routes(routes!(views::mypage_counts))
         .routes(routes!(views::mypage))
         .routes(routes!(views::customerviews))
         .routes(routes!(views::customerview))
         .routes(routes!(views::kakaomsgs))
+        .routes(routes!(views::kakaomsgs_csv))
+        .routes(routes!(views::kakaomsg_counts))
         .routes(routes!(views::kakaomsg))
         .routes(routes!(views::status))
         .routes(routes!(views::show))
+        .routes(routes!(views::parked))
         .routes(routes!(orders::order))
         .routes(routes!(orders::payment))
         .routes(routes!(orders::delivery))
@@ -70,11 +96,13 @@ fn reads() -> OpenApiRouter<Edge> {
         .routes(routes!(sagas::show))
         .routes(routes!(log::list))
         .routes(routes!(log::of_order))
+        .routes(routes!(reconcile::show))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             READ_TIMEOUT,
         ))
         .routes(routes!(log::follow))
+        .routes(routes!(views::changes))
 }
 
 fn commands(edge: &Edge) -> OpenApiRouter<Edge> {
@@ -97,35 +125,60 @@ fn commands(edge: &Edge) -> OpenApiRouter<Edge> {
         .routes(routes!(sagas::act))
         .routes(routes!(customers::erase))
         .routes(routes!(views::rebuild))
+        .routes(routes!(views::intervene))
+        .routes(routes!(reconcile::compare))
+        .layer(from_fn_with_state(edge.clone(), tell_where))
+        // It answers before it has done anything: its account ends with the token.
+        .routes(routes!(sagas::bulk))
         .layer(admission)
 }
 
 /// The whole API.
 pub fn router(edge: Edge) -> Router {
     let (routes, description) = described(&edge).split_for_parts();
-    let cors = cors(&edge.cors_origins);
+    let all = routes.merge(SwaggerUi::new("/docs").url("/openapi.json", description));
+    whole(all, cors(&edge.cors_origins), edge)
+}
+
+/// What a process that answers no customers tells those who run it.
+pub fn operation_only(edge: Edge) -> Router {
+    let routes = Router::new()
+        .route("/livez", get(operation::livez))
+        .route("/readyz", get(operation::readyz))
+        .route("/metrics", get(operation::metrics));
+    whole(routes, None, edge)
+}
+
+/// These routes, with an answer for every other address.
+fn whole(routes: Router<Edge>, cors: Option<CorsLayer>, edge: Edge) -> Router {
+    let health = Arc::clone(&edge.health);
     let all = routes
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
         .fallback(unknown_address)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(BODY_MAX));
-    let all = match cors {
-        Some(cors) => all.layer(cors),
-        None => all,
-    };
-    // Each layer is outside the one before it.
-    all.layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(map_response(shape_errors))
-        .layer(from_fn(observe))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+    around(all, cors)
+        .layer(from_fn_with_state(health, close_when_draining))
         .with_state(edge)
 }
 
-/// The description of the whole API, for whoever wants it without a server.
-#[must_use]
-pub fn description(edge: &Edge) -> utoipa::openapi::OpenApi {
-    described(edge).into_openapi()
+/// What every request passes on its way. A browser shows an answer to its page only with the CORS headers, so these are added
+/// outside everything that makes or replaces answers.
+fn around<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    cors: Option<CorsLayer>,
+) -> Router<S> {
+    // Each layer is outside the one before it.
+    let answered = routes
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(map_response(shape_errors));
+    let answered = match cors {
+        Some(cors) => answered.layer(cors),
+        None => answered,
+    };
+    answered
+        .layer(from_fn(observe))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
 
 /// The panic's text was printed by the panic hook; it may quote data and stays out of the answer.
@@ -176,3 +229,6 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             .expose_headers(exposed),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,16 +39,26 @@ pub enum Stopped {
     Cut(usize),
 }
 
-/// Serves until `stop`, then answers what is in flight for at most `grace`.
+/// How much and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// After the last connection was accepted, requests are still read from all of them for so long.
+    pub last_requests: Duration,
+    /// After that, answering what is in flight may take so long.
+    pub grace: Duration,
+}
+
+/// Serves until `stop`, then answers what is in flight.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    limits: Limits,
     stop: CancellationToken,
-    grace: Duration,
 ) -> Stopped {
     let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(max_connections));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -68,9 +78,12 @@ pub async fn serve(
             }
         }
     }
-    // Refuses new connections at once instead of leaving them in the kernel's queue.
+    // Refuses new connections at once instead of leaving them in the kernel's queue. If the socket was inherited, others have it too,
+    // and the queue is theirs.
     drop(listener);
-    let drained = tokio::time::timeout(grace, graceful.shutdown())
+    let all_gone = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(limits.last_requests, all_gone).await;
+    let drained = tokio::time::timeout(limits.grace, graceful.shutdown())
         .await
         .is_ok();
     if drained {

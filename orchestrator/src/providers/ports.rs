@@ -1,7 +1,7 @@
 //! What we ask of the outside, one trait per kind of provider, and the few words in which every answer is given.
 //!
 //! The distinction that money depends on is in the types: [`Answer::Unknown`] means "it may have happened" and is never
-//! treated as a failure, [`Answer::NotSent`] means "it surely did not". An adapter that cannot tell the two apart answers
+//! treated as a failure, nor is [`Answer::Undecided`]; [`Answer::NotSent`] means "it surely did not". An adapter that cannot tell the two apart answers
 //! `Unknown`.
 
 use aggregates::money::Money;
@@ -18,6 +18,17 @@ pub enum Answer<T> {
     Refused(Refusal),
     /// It may or may not have happened: a time-out, a reset, a 5xx, an answer that makes no sense.
     Unknown(String),
+    /// The provider is well and answered, and what it says decides nothing yet: a deposit is awaited, a refund is on its
+    /// way, another amount was moved. It may have happened.
+    Undecided(String),
+    /// The provider failed, keeps that answer under the key, and a look after it showed no effect: only another key can have
+    /// one.
+    Spent {
+        /// One sentence for people.
+        reason: String,
+        /// The fault was the provider's own; who is asked next may meet it as well.
+        faulty: bool,
+    },
     /// The request surely did not reach the provider.
     NotSent(String),
 }
@@ -31,6 +42,8 @@ pub enum Found<T> {
     Refused(Refusal),
     /// The provider has no trace of it. Not final while somebody may still send it.
     Nothing,
+    /// The provider shows something that decides nothing yet.
+    Undecided(String),
     /// The look-up itself failed.
     Unknown(String),
 }
@@ -42,6 +55,8 @@ impl<T> Answer<T> {
             Self::Done(done) => Answer::Done(f(done)),
             Self::Refused(refusal) => Answer::Refused(refusal),
             Self::Unknown(reason) => Answer::Unknown(reason),
+            Self::Undecided(reason) => Answer::Undecided(reason),
+            Self::Spent { reason, faulty } => Answer::Spent { reason, faulty },
             Self::NotSent(reason) => Answer::NotSent(reason),
         }
     }
@@ -54,6 +69,7 @@ impl<T> Found<T> {
             Self::Done(done) => Found::Done(f(done)),
             Self::Refused(refusal) => Found::Refused(refusal),
             Self::Nothing => Found::Nothing,
+            Self::Undecided(reason) => Found::Undecided(reason),
             Self::Unknown(reason) => Found::Unknown(reason),
         }
     }
@@ -92,10 +108,13 @@ pub struct Refund {
     pub key: String,
     /// The order that was paid.
     pub order_id: Uuid,
-    /// The provider's reference of the charge.
+    /// The provider's reference of the charge. An order may have been charged twice, and this is the one that goes back.
     pub charge_ref: String,
     /// How much, in minor units.
     pub amount: Money,
+    /// The charge was made at this moment or later: where the provider's books have to be searched for it, the search begins
+    /// here.
+    pub charged_after: DateTime<Utc>,
 }
 
 /// A provider's proof: its reference and the amount it moved.
@@ -115,9 +134,50 @@ pub trait PaymentPort: Send + Sync + 'static {
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>>;
     /// Gives money back once per key.
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>>;
-    /// Looks a refund up by its key.
-    fn probe_refund<'a>(&'a self, order_id: Uuid, key: &'a str)
-    -> BoxFuture<'a, Found<MoneyMoved>>;
+    /// Looks a refund up, among those of its charge.
+    fn probe_refund(&self, refund: Refund) -> BoxFuture<'_, Found<MoneyMoved>>;
+    /// What the provider's books say, oldest first, of all that moved at or after `since`; whatever moves while they are
+    /// read comes with the last pages. `cursor` is a page's `next`.
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<MoneyRecord>>>;
+}
+
+/// One page of a provider's books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The records; may be none although more pages follow.
+    pub records: Vec<T>,
+    /// Where the next page begins; nothing at the end of the books.
+    pub next: Option<String>,
+}
+
+/// Which way money went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the customer to the shop.
+    Charged,
+    /// From the shop to the customer.
+    Returned,
+}
+
+/// A movement of money in the provider's books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyRecord {
+    /// The order it was booked on; whatever was written there.
+    pub order_id: String,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The provider's reference of the charge; of a refund, of the charge that it returns.
+    pub charge_ref: String,
+    /// The provider's reference of this movement.
+    pub reference: String,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// A parcel to be accepted by a carrier.
@@ -149,8 +209,42 @@ pub struct Label {
 pub struct Tracking {
     /// When the carrier took it along: from here on it cannot be called back.
     pub handed_over_at: Option<DateTime<Utc>>,
+    /// When it was first seen between two places.
+    pub in_transit_at: Option<DateTime<Utc>>,
+    /// When it went out on the last van.
+    pub out_for_delivery_at: Option<DateTime<Utc>>,
     /// When it reached its receiver.
     pub delivered_at: Option<DateTime<Utc>>,
+    /// What went wrong with it last, and when.
+    pub exception: Option<(DateTime<Utc>, String)>,
+}
+
+/// Where the carrier's books say a parcel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParcelState {
+    /// It has a label and is still with us.
+    Accepted,
+    /// It will not be taken along.
+    Held,
+    /// It has left.
+    HandedOver,
+    /// It arrived.
+    Delivered,
+    /// Its label is void.
+    Canceled,
+}
+
+/// A parcel in the carrier's books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParcelRecord {
+    /// The order inside; whatever was written there.
+    pub order_id: String,
+    /// Its label.
+    pub label: Label,
+    /// Where it is now.
+    pub state: ParcelState,
+    /// When the carrier accepted it.
+    pub at: DateTime<Utc>,
 }
 
 /// A carrier.
@@ -159,16 +253,29 @@ pub trait CarrierPort: Send + Sync + 'static {
     fn ship(&self, shipment: Shipment) -> BoxFuture<'_, Answer<Label>>;
     /// Looks a shipment up by its key.
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<Label>>;
-    /// Keeps an accepted parcel from leaving; refused once it was handed over.
+    /// Keeps an accepted parcel from leaving; refused with `handed-over` once it left. Done as well where its label is void:
+    /// nothing can leave.
     fn hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>>;
     /// Looks a hold up by its key.
     fn probe_hold<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>>;
-    /// Voids the label of a parcel that did not leave.
+    /// Voids the label of a parcel that did not leave; done as well where it is void.
     fn cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Answer<()>>;
     /// Looks a cancellation up by its key.
     fn probe_cancel<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<()>>;
-    /// Reads the scans so far.
-    fn track(&self, order_id: Uuid) -> BoxFuture<'_, Found<Tracking>>;
+    /// Reads the scans so far of the parcel with the label that its shipment gave. Carriers use their numbers again: what was
+    /// scanned well before `shipped_at` was another parcel.
+    fn track<'a>(
+        &'a self,
+        order_id: Uuid,
+        label: &'a Label,
+        shipped_at: DateTime<Utc>,
+    ) -> BoxFuture<'a, Found<Tracking>>;
+    /// The parcels accepted at or after `since`, oldest first, each as it is now. `cursor` is a page's `next`.
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<ParcelRecord>>>;
 }
 
 /// A message to a customer's telephone.
@@ -193,12 +300,20 @@ pub struct Accepted {
     pub channel: String,
     /// The dealer's reference.
     pub reference: String,
+    /// The dealer's template that it was made from, where dealers have such.
+    pub template: Option<String>,
+    /// The channel that the dealer takes by itself if the first one does not reach the customer.
+    pub fallback: Option<String>,
 }
 
 /// A Kakao message dealer. Unkeyed: a second `send` is a second message, so look up before every resend.
 pub trait KakaoPort: Send + Sync + 'static {
     /// Sends once per call.
     fn send(&self, message: Message) -> BoxFuture<'_, Answer<Accepted>>;
-    /// Looks a message up by our id.
-    fn lookup(&self, message_id: Uuid) -> BoxFuture<'_, Found<Accepted>>;
+    /// Looks a message up by our id. Real dealers can only list what went to a number, so it is named where it is known.
+    fn lookup<'a>(
+        &'a self,
+        message_id: Uuid,
+        phone: Option<&'a str>,
+    ) -> BoxFuture<'a, Found<Accepted>>;
 }

@@ -75,12 +75,16 @@ impl Job {
             Work::Look => match self.saga.probe(&self.call).await {
                 Probe::Done(output) => Finding::Done(output),
                 Probe::Refused { code, reason } => Finding::Refused { code, reason },
-                Probe::NotFound | Probe::Unknown { .. } => Finding::NotYet,
+                Probe::Progress { signal, data } => Finding::Progress { signal, data },
+                Probe::NotFound | Probe::Undecided { .. } | Probe::Unknown { .. } => {
+                    Finding::NotYet
+                }
             },
             Work::Attempt(Mode::Execute) => self.execute().await,
             Work::Attempt(Mode::ProbeThenExecute) => match self.saga.probe(&self.call).await {
                 Probe::NotFound if self.late() => too_late(),
                 Probe::NotFound => self.execute().await,
+                Probe::Unknown { .. } if self.is_keyed() && !self.late() => self.execute().await,
                 answer => found(answer),
             },
             Work::Attempt(Mode::Probe(code)) => match (self.saga.probe(&self.call).await, code) {
@@ -101,11 +105,21 @@ impl Job {
             Outcome::Done(output) => Finding::Done(output),
             Outcome::Refused { code, reason } => Finding::Refused { code, reason },
             Outcome::Unknown { reason } => unknown(reason),
+            Outcome::Undecided { reason } => undecided(reason),
+            Outcome::Spent { reason } => Finding::Open {
+                result: AttemptResult::Spent,
+                reason,
+            },
             Outcome::NotSent { reason } => Finding::Open {
                 result: AttemptResult::NotSent,
                 reason,
             },
         }
+    }
+
+    fn is_keyed(&self) -> bool {
+        let spec = self.saga.definition().step(self.call.step);
+        spec.is_some_and(|spec| spec.keyed)
     }
 
     async fn observe(&self, point: Point) {
@@ -123,11 +137,19 @@ fn found(answer: Probe) -> Finding {
     match answer {
         Probe::Done(output) => Finding::Done(output),
         Probe::Refused { code, reason } => Finding::Refused { code, reason },
-        Probe::NotFound => Finding::Open {
+        Probe::NotFound | Probe::Progress { .. } => Finding::Open {
             result: AttemptResult::NotFound,
             reason: "the participant does not know it yet".to_owned(),
         },
+        Probe::Undecided { reason } => undecided(reason),
         Probe::Unknown { reason } => unknown(reason),
+    }
+}
+
+fn undecided(reason: String) -> Finding {
+    Finding::Open {
+        result: AttemptResult::Undecided,
+        reason,
     }
 }
 

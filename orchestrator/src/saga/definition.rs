@@ -30,6 +30,17 @@ pub enum Outcome {
         /// Sentence for people.
         reason: String,
     },
+    /// The participant answered, and what it says decides nothing yet. The effect may have happened.
+    Undecided {
+        /// Sentence for people.
+        reason: String,
+    },
+    /// The participant failed, says so again whenever it is asked under this key, and shows no effect: only another key can
+    /// have one. For keyed steps.
+    Spent {
+        /// Sentence for people.
+        reason: String,
+    },
     /// Surely nothing left this process.
     NotSent {
         /// Sentence for people.
@@ -51,6 +62,18 @@ pub enum Probe {
     },
     /// It knows nothing of it; for a step that only waits: not yet.
     NotFound,
+    /// Not yet, but there is news on the way, for the saga to record. For steps that only wait.
+    Progress {
+        /// The saga's own word for the news.
+        signal: &'static str,
+        /// The saga's own form.
+        data: Value,
+    },
+    /// It answered, and what it says decides nothing yet.
+    Undecided {
+        /// Sentence for people.
+        reason: String,
+    },
     /// It could not be asked.
     Unknown {
         /// Sentence for people.
@@ -100,6 +123,14 @@ pub struct RecordError {
     pub reason: String,
 }
 
+impl RecordError {
+    /// For this cause.
+    pub fn of(cause: impl std::fmt::Display) -> Self {
+        let reason = cause.to_string();
+        Self { reason }
+    }
+}
+
 /// A side branch: begins when `after` is done and gates nothing.
 #[derive(Debug, Clone)]
 pub struct Branch {
@@ -140,11 +171,6 @@ impl Definition {
     /// The step of that name.
     pub fn step(&self, name: &str) -> Option<&StepSpec> {
         self.steps().find(|step| step.name == name)
-    }
-
-    /// Whether that step is a side branch.
-    pub fn is_branch(&self, name: &str) -> bool {
-        self.branches.iter().any(|branch| branch.step.name == name)
     }
 
     /// Refuses what the engine could not keep its promises for.
@@ -228,13 +254,18 @@ pub trait Saga: Send + Sync + 'static {
     ) -> Result<Vec<StreamAppend>, RecordError>;
 
     /// What may be lost when this saga stops where it is.
-    fn at_stake(&self, _history: &History) -> Option<Stake> {
+    fn at_stake(&self, _state: &State, _history: &History) -> Option<Stake> {
         None
     }
 
-    /// While the participant of that step is known to be away: when to try again. No attempt begins and nothing is logged
-    /// before.
-    fn paused_until(&self, _step: &str) -> Option<DateTime<Utc>> {
+    /// What a person can do about that step when it is parked.
+    fn suggestion(&self, step: &StepSpec, _state: &State) -> String {
+        step.suggestion.to_owned()
+    }
+
+    /// While the participant of that step is known to be away: when this saga may try again. No attempt begins and nothing is
+    /// logged before. Asked right before an attempt would begin; `None` may keep one of a few places for it.
+    fn paused_until(&self, _saga_id: Uuid, _step: &'static str) -> Option<DateTime<Utc>> {
         None
     }
 }

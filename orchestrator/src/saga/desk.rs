@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::definition::Saga;
 use super::engine::Inner;
@@ -11,52 +14,65 @@ use super::engine::Inner;
 pub(super) struct Desk {
     inner: Arc<Inner>,
     saga: Arc<dyn Saga>,
+    id: Uuid,
     busy: Vec<&'static str>,
     held: Vec<(&'static str, OwnedSemaphorePermit)>,
-    /// A step that could begin if it had a permit.
-    starved: Option<&'static str>,
+    /// Steps that could begin if they had a permit.
+    starved: Vec<&'static str>,
+    /// Steps that could begin, but not here.
+    foreign: Vec<&'static str>,
     /// The earliest time at which a participant that is away may be tried again.
     paused_until: Option<DateTime<Utc>>,
 }
 
 impl Desk {
-    pub(super) fn new(inner: Arc<Inner>, saga: Arc<dyn Saga>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, saga: Arc<dyn Saga>, id: Uuid) -> Self {
         Self {
             inner,
             saga,
+            id,
             busy: Vec::new(),
             held: Vec::new(),
-            starved: None,
+            starved: Vec::new(),
+            foreign: Vec::new(),
             paused_until: None,
         }
     }
 
     /// Forgets what was in the way last time.
     pub(super) fn clear(&mut self) {
-        self.starved = None;
+        self.starved.clear();
+        self.foreign.clear();
         self.paused_until = None;
     }
 
     /// Whether a call of this step may begin now; keeps its permit until it does.
     pub(super) fn admit(&mut self, step: &'static str) -> bool {
-        if self.inner.stopping.is_cancelled() || self.busy.contains(&step) {
+        if self.busy.contains(&step) {
             return false;
         }
-        if let Some(until) = self.saga.paused_until(step) {
-            self.paused_until = Some(self.paused_until.map_or(until, |before| before.min(until)));
+        // An engine that stops leaves what it does not begin to those that go on.
+        if self.inner.stopping.is_cancelled() || !self.inner.begins.includes(step) {
+            self.foreign.push(step);
             return false;
         }
-        if self.held.iter().any(|(held, _)| *held == step) {
-            return true;
-        }
+        let held = self.held.iter().any(|(held, _)| *held == step);
         let free = self
             .semaphore(step)
             .and_then(|permits| permits.try_acquire_owned().ok());
-        match free {
-            Some(permit) => self.held.push((step, permit)),
-            None => self.starved = Some(step),
+        if !held && free.is_none() {
+            self.starved.push(step);
+            return false;
         }
-        free_or_starved(&self.held, step)
+        // Asked last: leave to try a participant is given to few, and only to those who can begin.
+        if let Some(until) = self.saga.paused_until(self.id, step) {
+            self.paused_until = Some(self.paused_until.map_or(until, |before| before.min(until)));
+            return false;
+        }
+        if let (false, Some(permit)) = (held, free) {
+            self.held.push((step, permit));
+        }
+        true
     }
 
     /// The call begins: it takes the permit along.
@@ -76,25 +92,33 @@ impl Desk {
     }
 
     pub(super) fn is_starved(&self) -> bool {
-        self.starved.is_some()
+        !self.starved.is_empty()
+    }
+
+    /// Whether there is work that only others begin.
+    pub(super) fn has_foreign(&self) -> bool {
+        !self.foreign.is_empty()
     }
 
     pub(super) fn paused_until(&self) -> Option<DateTime<Utc>> {
         self.paused_until
     }
 
-    /// Resolves when the starved step has its permit; for ever pending if none is starved.
+    /// Resolves when one of the starved steps has its permit; for ever pending if none is starved. Each kind is waited for: one that
+    /// is used up must not keep another from going on.
     pub(super) fn permit(
         &self,
     ) -> impl Future<Output = (&'static str, OwnedSemaphorePermit)> + use<> {
-        let wanted = self
-            .starved
-            .and_then(|step| Some((step, self.semaphore(step)?)));
+        let wanted = self.starved.iter();
+        let mut permits: FuturesUnordered<_> = wanted
+            .filter_map(|step| Some((*step, self.semaphore(step)?)))
+            .map(|(step, permits)| async move { (step, permits.acquire_owned().await) })
+            .collect();
         async move {
-            if let Some((step, permits)) = wanted
-                && let Ok(permit) = permits.acquire_owned().await
-            {
-                return (step, permit);
+            while let Some((step, permit)) = permits.next().await {
+                if let Ok(permit) = permit {
+                    return (step, permit);
+                }
             }
             std::future::pending().await
         }
@@ -107,8 +131,4 @@ impl Desk {
     fn semaphore(&self, step: &'static str) -> Option<Arc<Semaphore>> {
         self.inner.permits(self.saga.as_ref(), step).cloned()
     }
-}
-
-fn free_or_starved(held: &[(&'static str, OwnedSemaphorePermit)], step: &str) -> bool {
-    held.iter().any(|(held, _)| *held == step)
 }

@@ -1,23 +1,23 @@
 //! What one append is going to say: an outcome, the decisions that follow from it, and the attempts that begin now. Pure but for
 //! the ids of events.
 
+mod outcome;
+
 use aggregates::saga::{
-    AttemptEnded, AttemptResult, CancelRefused, CauseKind, Phase, Polled, SagaCompleted, SagaEvent,
-    SagaRested, SagaUnwound, Standing, State, StepDone, StepParked, StepRefused, StepStarted,
-    UnwindStarted, encode,
+    CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested, SagaUnwound, State,
+    StepDone, StepParked, StepRefused, StepStarted, UnwindStarted, encode,
 };
 use chrono::{DateTime, Utc};
 use eventstore::{Expected, NewEvent, StreamAppend, Version};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::definition::{RecordError, Saga, Transition};
-use super::finding::{Ended, Finding};
 use super::plan::{Begin, Decision, Mode, Plan, plan, span};
 use super::start::{Start, key};
-use super::step::{CLOCK_ALLOWANCE, Kind, RetryPolicy, StepSpec};
+use super::step::{CLOCK_ALLOWANCE, RetryPolicy, StepSpec};
 use super::view::{SCHEMA_VERSION, Snapshot};
+use crate::lineage;
 
 /// Who an engine's own decisions are made by.
 pub const SYSTEM: &str = "system";
@@ -66,129 +66,6 @@ impl<'a> Draft<'a> {
         self.events.push(event);
     }
 
-    /// Adds what an attempt came to, as late if the saga has moved on; never drops an effect or a refusal.
-    pub fn outcome(&mut self, ended: &Ended) {
-        let Some(spec) = self.saga.definition().step(ended.step) else {
-            return;
-        };
-        let event = match &ended.finding {
-            Finding::Done(output) => self.done(spec, ended, output),
-            // A refusal under a key is about the key; without keys it is about one call, and says nothing of another's.
-            Finding::Refused { .. } if !spec.keyed && self.doubted(ended) => {
-                let reason = "it was refused, but may have been accepted from someone else";
-                self.ended(spec, ended, AttemptResult::NotFound, reason)
-            }
-            Finding::Refused { code, reason } => self.refused(spec, ended, code, reason),
-            Finding::Absent { code } => self.absent(spec, ended, code),
-            Finding::Open { result, reason } => self.ended(spec, ended, *result, reason),
-            Finding::NotYet => self.looked(spec),
-        };
-        if let Some(event) = event {
-            self.push(ended.event_id, event);
-        }
-    }
-
-    fn done(&self, spec: &StepSpec, ended: &Ended, output: &Value) -> Option<SagaEvent> {
-        if spec.kind == Kind::Await && self.state.is_done(spec.name) {
-            return None;
-        }
-        let late = self.is_late(ended) || (spec.kind == Kind::Await && self.state.unwind.is_some());
-        let output = output.clone();
-        Some(
-            StepDone {
-                step: spec.name.to_owned(),
-                attempt: ended.attempt,
-                output,
-                late,
-                at: self.at,
-            }
-            .into(),
-        )
-    }
-
-    fn refused(
-        &self,
-        spec: &StepSpec,
-        ended: &Ended,
-        code: &str,
-        reason: &str,
-    ) -> Option<SagaEvent> {
-        let late = self.is_late(ended);
-        if late && spec.kind == Kind::Await {
-            return None;
-        }
-        let event = StepRefused {
-            step: spec.name.to_owned(),
-            attempt: ended.attempt,
-            code: code.to_owned(),
-            reason: reason.to_owned(),
-            late,
-            at: self.at,
-        };
-        Some(event.into())
-    }
-
-    /// A sign of an earlier effect came during this attempt.
-    fn doubted(&self, ended: &Ended) -> bool {
-        let step = self.state.step(ended.step);
-        step.is_some_and(|step| step.doubted == ended.attempt)
-    }
-
-    /// What is not found is refused, unless a sign of an effect came while it was looked for.
-    fn absent(&self, spec: &StepSpec, ended: &Ended, code: &str) -> Option<SagaEvent> {
-        let reason = "the participant does not know it, and it can no longer be sent";
-        let doubted = self
-            .state
-            .step(ended.step)
-            .is_some_and(|step| step.doubted == ended.attempt);
-        if doubted {
-            return self.ended(
-                spec,
-                ended,
-                AttemptResult::NotFound,
-                "it may have been sent meanwhile",
-            );
-        }
-        self.refused(spec, ended, code, reason)
-    }
-
-    /// An end that decides nothing matters to the attempt that is open, and to a step that was closed as if this attempt had had no
-    /// effect, when it may have had one.
-    fn ended(
-        &self,
-        spec: &StepSpec,
-        ended: &Ended,
-        result: AttemptResult,
-        reason: &str,
-    ) -> Option<SagaEvent> {
-        let step = self.state.step(ended.step)?;
-        let open = step.is_running() && step.attempt == ended.attempt;
-        let doubt =
-            ended.sent && result == AttemptResult::Unknown && self.state.phase != Phase::Completed;
-        let looked_for =
-            step.is_running() && step.attempt > ended.attempt && (step.asking || !spec.keyed);
-        let late = doubt && (step.can_reopen() || looked_for);
-        let event = AttemptEnded {
-            step: ended.step.to_owned(),
-            attempt: ended.attempt,
-            result,
-            reason: reason.to_owned(),
-            next_at: self.at + self.jittered(&spec.retry, ended.attempt),
-            late,
-            at: self.at,
-        };
-        (open || late).then(|| event.into())
-    }
-
-    /// A look in vain is worth writing down only when it was due.
-    fn looked(&self, spec: &StepSpec) -> Option<SagaEvent> {
-        let step = self.state.step(spec.name)?;
-        let Standing::Polling { next_at } = step.standing else {
-            return None;
-        };
-        (next_at <= self.at).then(|| self.next_look(spec, step.polls + 2))
-    }
-
     /// After a step that was taken up again, hints about what came of it may have been lost meanwhile: then at once.
     fn first_look(&self, spec: &StepSpec) -> SagaEvent {
         if self.state.steps.iter().all(|step| step.attempt <= 1) {
@@ -214,12 +91,6 @@ impl<'a> Draft<'a> {
 
     fn jittered(&self, policy: &RetryPolicy, attempts: u32) -> chrono::Duration {
         span(policy.pause(attempts).mul_f64(0.5 + self.jitter / 2.0))
-    }
-
-    fn is_late(&self, ended: &Ended) -> bool {
-        let moved_on =
-            |step: &aggregates::saga::Step| step.is_settled() || step.attempt > ended.attempt;
-        self.state.is_finished() || self.state.step(ended.step).is_some_and(moved_on)
     }
 
     /// Writes down everything that needs nothing but writing down; what is left is to be begun, looked at or waited for.
@@ -277,17 +148,15 @@ impl<'a> Draft<'a> {
     }
 
     fn parked(&self, step: &str, code: String, reason: String) -> StepParked {
-        let suggestion = self
-            .saga
-            .definition()
-            .step(step)
-            .map_or("", |spec| spec.suggestion);
+        let spec = self.saga.definition().step(step);
+        let suggestion =
+            spec.map_or_else(String::new, |spec| self.saga.suggestion(spec, &self.state));
         StepParked {
             step: step.to_owned(),
             code,
             reason,
-            at_stake: self.saga.at_stake(&self.from.history),
-            suggestion: suggestion.to_owned(),
+            at_stake: self.saga.at_stake(&self.state, &self.from.history),
+            suggestion,
             at: self.at,
         }
     }
@@ -354,7 +223,8 @@ impl<'a> Draft<'a> {
     }
 
     /// The streams of the append: domain events first, the saga's own last.
-    pub fn streams(&self, domain: Vec<StreamAppend>, metadata: &RawValue) -> Vec<StreamAppend> {
+    pub fn streams(&self, domain: Vec<StreamAppend>) -> Vec<StreamAppend> {
+        let metadata = lineage::metadata(self.from.id);
         let expected = match self.from.version {
             Version::ZERO => Expected::NoStream,
             version => Expected::At(version),
@@ -365,7 +235,7 @@ impl<'a> Draft<'a> {
             event_type: event.event_type().into(),
             schema_version: SCHEMA_VERSION,
             data: encode(event).expect("saga events are plain JSON"),
-            metadata: metadata.to_owned(),
+            metadata: metadata.clone(),
         });
         let own = StreamAppend {
             stream: self.from.stream(),
@@ -374,6 +244,7 @@ impl<'a> Draft<'a> {
         };
         let mut streams = domain;
         streams.push(own);
+        self.from.lineage.trace_back(&mut streams);
         streams
     }
 

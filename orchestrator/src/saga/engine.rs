@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregates::saga::SagaStarted;
@@ -10,16 +11,18 @@ use eventstore::{AppendError, EventStore, ReadError, StreamAppend};
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::clock::{Clock, SystemClock};
 use super::definition::{DefinitionError, RecordError, Saga};
+use super::dispatch::{Begins, Dispatch, Rest};
 use super::meter;
 use super::observer::Observer;
 use super::plan::span;
-use super::registry::{Registry, Slot};
+use super::registry::{Registry, Slot, lock};
 use super::task::{New, Opening, Task};
 use super::timers::Timers;
 use super::view::{LeftAlone, LoadError, Snapshot};
@@ -35,6 +38,10 @@ pub struct Options {
     pub linger: Duration,
     /// Told of every point before the engine goes on.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Which steps it begins itself.
+    pub begins: Begins,
+    /// How it wakes engines that begin the others; without, they are left to the sweeper.
+    pub dispatch: Option<Arc<dyn Dispatch>>,
 }
 
 impl Default for Options {
@@ -43,6 +50,8 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             linger: Duration::from_secs(3),
             observer: None,
+            begins: Begins::All,
+            dispatch: None,
         }
     }
 }
@@ -119,6 +128,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) linger: chrono::Duration,
+    pub(super) begins: Begins,
+    pub(super) dispatch: Option<Arc<dyn Dispatch>>,
     /// Whom attempts of this engine belong to.
     pub(super) owner: Uuid,
     pub(super) registry: Registry,
@@ -126,8 +137,12 @@ pub(super) struct Inner {
     /// No attempt begins any more.
     pub(super) stopping: CancellationToken,
     /// Everything ends where it stands.
-    halted: CancellationToken,
+    pub(super) halted: CancellationToken,
+    /// How often a saga was found that this build does not understand.
+    pub(super) left_alone: AtomicU64,
     tasks: TaskTracker,
+    /// What runs beside the sagas, by name.
+    companions: Mutex<Vec<(&'static str, AbortHandle)>>,
     sagas: HashMap<(&'static str, u32), Arc<dyn Saga>>,
     permits: HashMap<(&'static str, u32, &'static str), Arc<Semaphore>>,
 }
@@ -153,12 +168,16 @@ impl Engine {
             clock: options.clock,
             observer: options.observer,
             linger: span(options.linger),
+            begins: options.begins,
+            dispatch: options.dispatch,
             owner: Uuid::now_v7(),
             registry: Registry::default(),
             timers: Timers::default(),
             stopping: CancellationToken::new(),
             halted: CancellationToken::new(),
+            left_alone: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            companions: Mutex::default(),
             sagas: sagas.into_iter().map(by_name).collect(),
             permits,
         };
@@ -222,7 +241,12 @@ impl Engine {
     /// The saga as it is and as it goes on; gives it a task if it has none.
     pub async fn follow(&self, id: Uuid) -> Result<Running, LoadError> {
         let mut snapshots = match self.inner.registry.enter(id) {
-            Err(live) => live.snapshots,
+            Err(live) => {
+                // It may have rested for want of an audience; who works on the saga elsewhere is followed for one.
+                let snapshots = live.publish.subscribe();
+                live.inbox.ring();
+                snapshots
+            }
             Ok(slot) => {
                 let snapshots = slot.publish.subscribe();
                 self.spawn(id, slot, Opening::Found);
@@ -245,31 +269,6 @@ impl Engine {
             id,
             snapshots,
         })
-    }
-
-    /// Says: look at this saga, something may have happened to it. Duplicate, late and needless wake-ups do no harm.
-    pub fn wake(&self, id: Uuid) {
-        self.tell(id, None);
-    }
-
-    /// Says: what this step waits for may have happened.
-    pub fn hint(&self, id: Uuid, step: &str) {
-        self.tell(id, Some(step));
-    }
-
-    fn tell(&self, id: Uuid, step: Option<&str>) {
-        if self.inner.stopping.is_cancelled() {
-            return;
-        }
-        match self.inner.registry.enter(id) {
-            Err(live) => live.inbox.tell(step),
-            Ok(slot) => {
-                if step.is_some() {
-                    slot.inbox.tell(step);
-                }
-                self.spawn(id, slot, Opening::Found);
-            }
-        }
     }
 
     /// Sagas that have a task here.
@@ -305,36 +304,62 @@ impl Engine {
         self.inner.halted.cancel();
     }
 
-    fn spawn(&self, id: Uuid, slot: Slot, opening: Opening) {
+    /// Runs this beside the sagas until the engine stops. It is not meant to end before; if it does, [`Engine::ended`] tells.
+    pub fn accompany(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.inner.stopping.clone();
+        let running = self.inner.tasks.spawn(async move {
+            stopping.run_until_cancelled(work).await;
+        });
+        lock(&self.inner.companions).push((name, running.abort_handle()));
+    }
+
+    /// Runs this until it comes to its end, or the engine to its own.
+    pub fn aside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.inner.stopping.clone();
+        self.inner.tasks.spawn(async move {
+            stopping.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Names of what ran beside the sagas and has ended although the engine runs on.
+    pub fn ended(&self) -> Vec<&'static str> {
+        if self.inner.stopping.is_cancelled() {
+            return Vec::new();
+        }
+        let companions = lock(&self.inner.companions);
+        let ended = companions.iter().filter(|(_, task)| task.is_finished());
+        ended.map(|(name, _)| *name).collect()
+    }
+
+    pub(super) fn spawn(&self, id: Uuid, slot: Slot, opening: Opening) {
         let engine = self.clone();
         self.inner.tasks.spawn(async move {
             let inner = Arc::clone(&engine.inner);
             let halted = inner.halted.clone();
             let work =
                 AssertUnwindSafe(Task::run(Arc::clone(&inner), id, slot, opening)).catch_unwind();
-            let Some(Err(_)) = halted.run_until_cancelled(work).await else {
-                return;
-            };
+            match halted.run_until_cancelled(work).await {
+                Some(Ok(())) => return,
+                // Whoever waits for a saga that goes no further here is to hear of it.
+                None => return inner.registry.remove(id, Rest::default()),
+                Some(Err(_)) => {}
+            }
             // One bad saga never stops another: whatever it was, it is looked at again from the log.
             meter::panic("task");
-            inner.registry.remove(id);
+            inner.registry.remove(id, Rest::default());
             inner.timers.arm(id, inner.clock.now() + span(AFTER_PANIC));
         });
     }
 
     fn keep_time(&self) {
         let engine = self.clone();
-        let stopping = self.inner.stopping.clone();
-        let wake_due = async move {
+        self.accompany("the sagas' timers", async move {
             loop {
                 let id = engine.inner.timers.next(engine.inner.clock.as_ref()).await;
                 if !engine.is_live(id) {
-                    engine.wake(id);
+                    engine.tell_here(id, None);
                 }
             }
-        };
-        self.inner.tasks.spawn(async move {
-            stopping.run_until_cancelled(wake_due).await;
         });
     }
 }

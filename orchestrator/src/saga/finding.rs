@@ -30,6 +30,13 @@ pub enum Finding {
     },
     /// What the step waits for has not happened yet.
     NotYet,
+    /// It has not, and there is news on the way.
+    Progress {
+        /// The saga's own word for the news.
+        signal: &'static str,
+        /// The saga's own form.
+        data: Value,
+    },
 }
 
 /// An attempt that ended. The id is that of the event it becomes, so that a reader of the log can tell whether it did.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use eventstore::{EventStore, Position, ReadError};
 use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::view::{LoadError, SAGA, Snapshot};
@@ -35,12 +36,15 @@ pub trait SagaIndex: Send + Sync + 'static {
         before: DateTime<Utc>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Due>, IndexError>>;
+
+    /// How many are due before that time.
+    fn count<'a>(&'a self, before: DateTime<Utc>) -> BoxFuture<'a, Result<usize, IndexError>>;
 }
 
 /// Folds the log from a position on. Holds a few dozen bytes for every saga that is not at rest.
 pub struct LogIndex {
     store: EventStore,
-    folded: tokio::sync::Mutex<Folded>,
+    folded: Mutex<Folded>,
 }
 
 struct Folded {
@@ -59,6 +63,10 @@ impl Folded {
             self.due.insert(Due { at, id });
         }
     }
+
+    fn due_by(&self, before: DateTime<Utc>) -> impl Iterator<Item = &Due> {
+        self.due.iter().take_while(move |due| due.at <= before)
+    }
 }
 
 impl LogIndex {
@@ -71,8 +79,16 @@ impl LogIndex {
         };
         Self {
             store,
-            folded: tokio::sync::Mutex::new(folded),
+            folded: Mutex::new(folded),
         }
+    }
+
+    async fn caught_up(&self) -> Result<MutexGuard<'_, Folded>, IndexError> {
+        let mut folded = self.folded.lock().await;
+        self.catch_up(&mut folded)
+            .await
+            .map_err(|error| IndexError(Box::new(error)))?;
+        Ok(folded)
     }
 
     async fn catch_up(&self, folded: &mut Folded) -> Result<(), ReadError> {
@@ -104,12 +120,12 @@ impl SagaIndex for LogIndex {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Due>, IndexError>> {
         Box::pin(async move {
-            let mut folded = self.folded.lock().await;
-            self.catch_up(&mut folded)
-                .await
-                .map_err(|error| IndexError(Box::new(error)))?;
-            let due = folded.due.iter().take_while(|due| due.at <= before);
-            Ok(due.take(limit).copied().collect())
+            let folded = self.caught_up().await?;
+            Ok(folded.due_by(before).take(limit).copied().collect())
         })
+    }
+
+    fn count<'a>(&'a self, before: DateTime<Utc>) -> BoxFuture<'a, Result<usize, IndexError>> {
+        Box::pin(async move { Ok(self.caught_up().await?.due_by(before).count()) })
     }
 }

@@ -13,10 +13,19 @@ pub(super) fn attempt(saga: &'static str, step: &'static str, finding: &Finding,
         Finding::Refused { .. } => "refused",
         Finding::Absent { .. } => "absent",
         Finding::NotYet => "not-yet",
+        Finding::Progress { .. } => "progress",
         Finding::Open {
             result: AttemptResult::Unknown,
             ..
         } => "unknown",
+        Finding::Open {
+            result: AttemptResult::Undecided,
+            ..
+        } => "undecided",
+        Finding::Open {
+            result: AttemptResult::Spent,
+            ..
+        } => "spent",
         Finding::Open {
             result: AttemptResult::NotSent,
             ..

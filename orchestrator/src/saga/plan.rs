@@ -6,13 +6,13 @@ mod forward;
 mod tests;
 mod unwind;
 
-use aggregates::saga::{Cause, Phase, Standing, State, Step};
+use aggregates::saga::{AttemptResult, Cause, Phase, Standing, State, Step};
 use chrono::{DateTime, Duration, Utc};
 
 use super::definition::Saga;
 use super::step::{Closing, Kind, StepSpec};
 
-pub use aggregates::saga::NOT_DONE;
+pub use aggregates::saga::{NOT_DONE, OVERDUE};
 
 /// The code of a retriable step that took too long.
 pub const GAVE_UP: &str = "gave-up";
@@ -26,7 +26,7 @@ pub const PIVOT_PASSED: &str = "pivot-passed";
 pub enum Mode {
     /// Execute.
     Execute,
-    /// Ask first; execute only what is not found.
+    /// Ask first, and execute what is not found. Where nobody answers, only a keyed step is executed.
     ProbeThenExecute,
     /// Only ask. What is not found is refused with the code, if there is one: nobody can execute it any more.
     Probe(Option<&'static str>),
@@ -158,6 +158,9 @@ impl Planner<'_> {
         if let Some(given_up) = self.give_up(spec, step) {
             return Some(given_up);
         }
+        if let Some(overdue) = step.and_then(|step| self.overdue(spec, step)) {
+            return Some(overdue);
+        }
         match spec.kind {
             Kind::Local => return Some(Decision::Local { step: spec.name }),
             Kind::Await => return self.look(spec, step),
@@ -219,6 +222,33 @@ impl Planner<'_> {
         })
     }
 
+    /// A step that takes too long is left to a person, unless it is due just now: whoever wants it tried again gets one more
+    /// attempt. A participant that is away has not failed at it, however long it is away.
+    fn overdue(&mut self, spec: &StepSpec, step: &Step) -> Option<Decision> {
+        let at = step.first_at + span(spec.park_after?);
+        let (next_at, why) = match &step.standing {
+            Standing::Backoff {
+                next_at,
+                result: AttemptResult::Undecided | AttemptResult::Spent,
+                reason,
+            } => (*next_at, reason.as_str()),
+            Standing::Polling { next_at } => (*next_at, "it has not happened yet"),
+            _ => return None,
+        };
+        if step.parked.is_some() || self.now >= next_at {
+            return None;
+        }
+        if self.now < at {
+            self.plan.wake(at);
+            return None;
+        }
+        Some(Decision::Park {
+            step: spec.name,
+            code: OVERDUE.to_owned(),
+            reason: format!("it takes too long: {why}"),
+        })
+    }
+
     fn begin(&mut self, spec: &StepSpec, step: Option<&Step>, mode: Mode, branch: bool) {
         let attempt = step.map_or(0, |step| step.attempt) + 1;
         self.plan.begin.push(Begin {
@@ -234,15 +264,17 @@ impl Planner<'_> {
             let code = spec.execute_until.map_or(NOT_DONE, |(_, code)| code);
             return self.probe(step, code);
         }
-        if !spec.keyed && step.is_some_and(doubtful) {
-            return Mode::ProbeThenExecute;
+        // A keyed step may be executed again at once, but a participant that takes longer than anybody waits would then
+        // never be understood, though its books have the answer.
+        match step {
+            Some(step) if doubtful(step) => Mode::ProbeThenExecute,
+            _ => Mode::Execute,
         }
-        Mode::Execute
     }
 
     fn closing_mode(&self, spec: &StepSpec, closing: Closing, step: &Step) -> Mode {
         match closing {
-            Closing::Execute if !self.expired(spec) => Mode::Execute,
+            Closing::Execute if !self.expired(spec) => Mode::ProbeThenExecute,
             Closing::Void => Mode::Void,
             _ => self.probe(Some(step), NOT_DONE),
         }
@@ -263,6 +295,15 @@ impl Planner<'_> {
         self.state
             .step(name)
             .is_some_and(|step| step.parked.is_some())
+    }
+
+    /// It waits for a person, and nothing is to be done about it meanwhile. What only takes long is looked at all the same.
+    fn rests(&self, spec: &StepSpec) -> bool {
+        let parked = self
+            .state
+            .step(spec.name)
+            .and_then(|step| step.parked.as_ref());
+        parked.is_some_and(|parked| spec.kind != Kind::Await || parked.code != OVERDUE)
     }
 
     /// Nothing further, and somebody has to act: say so once, so that nobody looks at the saga in vain.

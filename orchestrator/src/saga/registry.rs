@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::dispatch::Rest;
 use super::meter;
 use super::view::Snapshot;
 
@@ -14,6 +16,9 @@ use super::view::Snapshot;
 pub(super) struct Inbox {
     news: Mutex<News>,
     bell: Notify,
+    /// The task has ended, and how.
+    ended: CancellationToken,
+    rest: Mutex<Rest>,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +54,24 @@ impl Inbox {
         std::mem::take(&mut lock(&self.news))
     }
 
+    /// Has the task look up although there is no news.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
     pub(super) async fn rung(&self) {
         self.bell.notified().await;
+    }
+
+    /// Before the task ends: how it leaves the saga.
+    pub(super) fn rests(&self, how: Rest) {
+        *lock(&self.rest) = how;
+    }
+
+    /// Resolves when the task has ended.
+    pub(super) async fn ended(&self) -> Rest {
+        self.ended.cancelled().await;
+        *lock(&self.rest)
     }
 }
 
@@ -58,7 +79,8 @@ impl Inbox {
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     pub(super) inbox: Arc<Inbox>,
-    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Whoever waits for the saga subscribes here, and nobody else does: a task sees when its last listener has gone.
+    pub(super) publish: watch::Sender<Arc<Snapshot>>,
 }
 
 /// All of them.
@@ -80,17 +102,22 @@ impl Registry {
         if let Some(known) = live.get(&id) {
             return Err(known.clone());
         }
-        let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty(id)));
-        let inbox = Arc::new(Inbox::default());
-        live.insert(
-            id,
-            Live {
-                inbox: Arc::clone(&inbox),
-                snapshots,
-            },
-        );
-        meter::live(live.len());
-        Ok(Slot { inbox, publish })
+        Ok(open(&mut live, id))
+    }
+
+    /// Tells the saga's task, or gives the caller a slot to start one with. In one piece: a task does not end between being found
+    /// and being told.
+    pub(super) fn tell(&self, id: Uuid, step: Option<&str>) -> Result<Arc<Inbox>, Slot> {
+        let mut live = lock(&self.live);
+        if let Some(known) = live.get(&id) {
+            known.inbox.tell(step);
+            return Ok(Arc::clone(&known.inbox));
+        }
+        let slot = open(&mut live, id);
+        if step.is_some() {
+            slot.inbox.tell(step);
+        }
+        Err(slot)
     }
 
     pub(super) fn get(&self, id: Uuid) -> Option<Live> {
@@ -104,20 +131,36 @@ impl Registry {
             return false;
         }
         live.remove(&id);
+        inbox.ended.cancel();
         meter::live(live.len());
         true
     }
 
     /// Takes the saga out, whatever it was told.
-    pub(super) fn remove(&self, id: Uuid) {
+    pub(super) fn remove(&self, id: Uuid, how: Rest) {
         let mut live = lock(&self.live);
-        live.remove(&id);
+        if let Some(removed) = live.remove(&id) {
+            removed.inbox.rests(how);
+            removed.inbox.ended.cancel();
+        }
         meter::live(live.len());
     }
 
     pub(super) fn len(&self) -> usize {
         lock(&self.live).len()
     }
+}
+
+fn open(live: &mut HashMap<Uuid, Live>, id: Uuid) -> Slot {
+    let publish = watch::Sender::new(Arc::new(Snapshot::empty(id)));
+    let inbox = Arc::new(Inbox::default());
+    let entry = Live {
+        inbox: Arc::clone(&inbox),
+        publish: publish.clone(),
+    };
+    live.insert(id, entry);
+    meter::live(live.len());
+    Slot { inbox, publish }
 }
 
 /// No code that holds these locks can panic half way through a change.

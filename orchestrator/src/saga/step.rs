@@ -42,8 +42,15 @@ pub enum OnRefusal {
     Park,
     /// Go on without it.
     Accept,
-    /// The request to undo came too late: forward again. If nobody asked, park.
-    RefuseCancel,
+    /// With this code the request to undo came too late: forward again. With any other one, or if nobody asked, park.
+    RefuseCancel(&'static str),
+}
+
+impl OnRefusal {
+    /// A refusal with this code says that it is too late to undo anything.
+    pub(super) fn is_too_late(self, code: &str) -> bool {
+        matches!(self, Self::RefuseCancel(known) if known == code)
+    }
 }
 
 /// How a step that may have had an effect is settled before the saga unwinds past it.
@@ -105,6 +112,9 @@ pub struct StepSpec {
     pub execute_until: Option<(Duration, &'static str)>,
     /// Counted from its first touch: refused with code `gave-up`. Retriable steps only.
     pub give_up_after: Option<Duration>,
+    /// Counted from its first touch: what is not settled then although the participant answers is left to a person, with
+    /// code [`OVERDUE`](aggregates::saga::OVERDUE). A step that only waits is looked at all the same; a call rests.
+    pub park_after: Option<Duration>,
     /// The unwind step that undoes it.
     pub undone_by: Option<&'static str>,
     /// Unwind steps: does not begin while one of these is parked, nor unless those in the list are done; dropped when a person
@@ -133,6 +143,7 @@ impl StepSpec {
             closing: Closing::Execute,
             execute_until: None,
             give_up_after: None,
+            park_after: None,
             undone_by: None,
             needs: Vec::new(),
             suggestion: "find out what happened at the participant, then resolve or retry the step",
@@ -202,6 +213,12 @@ impl StepSpec {
     /// Refused with code `gave-up` when it is not settled by then.
     pub fn give_up_after(mut self, after: Duration) -> Self {
         self.give_up_after = Some(after);
+        self
+    }
+
+    /// Left to a person when it is not settled by then (see [`StepSpec::park_after`]).
+    pub fn park_after(mut self, after: Duration) -> Self {
+        self.park_after = Some(after);
         self
     }
 

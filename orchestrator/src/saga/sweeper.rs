@@ -1,13 +1,14 @@
 //! Finds sagas that are due and that nobody looks after: the safety net under every wake-up, timer and task that was lost.
 //!
-//! One process sweeps at a time, by a lease in the store; the others stand by.
+//! One process sweeps at a time, by a lease in the store; the others stand by. One that finds sagas which its build does not
+//! understand lets another have the lease for a while: perhaps that is a newer build, and nobody else would find them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use eventstore::EventStore;
+use eventstore::{EventStore, Lease};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,8 +19,8 @@ use super::plan::span;
 
 /// The lease all sweepers of one log compete for.
 const LEASE: &str = "saga-sweeper";
-/// Several sweeps long, so that one slow sweep does not hand the lease over.
-const LEASE_TTL: Duration = Duration::from_secs(15);
+/// Sweeps that one who found what it does not understand leaves to the others.
+const TURNS_LEFT: u32 = 3;
 /// How many of the wedged are named in the report.
 const NAMED: usize = 10;
 
@@ -36,6 +37,9 @@ pub struct Pace {
     pub again_after: Duration,
     /// A saga that has been due for more is reported.
     pub wedged_after: Duration,
+    /// How long a process that fell silent keeps the others from sweeping: several sweeps, so that one slow sweep does not hand
+    /// the lease over.
+    pub lease: Duration,
 }
 
 impl Default for Pace {
@@ -46,6 +50,7 @@ impl Default for Pace {
             grace: Duration::from_secs(5),
             again_after: Duration::from_secs(30),
             wedged_after: Duration::from_secs(300),
+            lease: Duration::from_secs(15),
         }
     }
 }
@@ -55,8 +60,10 @@ impl Default for Pace {
 pub struct Sweep {
     /// Sagas that were woken, oldest first.
     pub woken: Vec<Uuid>,
-    /// Those that have been due for so long that waking them does not seem to help.
-    pub wedged: Vec<Due>,
+    /// How many have been due for so long that waking them does not seem to help.
+    pub wedged: usize,
+    /// The oldest of those, as many as are named in a report.
+    pub oldest: Vec<Due>,
 }
 
 /// Sweeps for one engine.
@@ -66,13 +73,13 @@ pub struct Sweeper {
     index: Arc<dyn SagaIndex>,
     pace: Pace,
     owner: Uuid,
-    /// When each was woken last; as many as one `again_after` can hold.
-    woken: HashMap<Uuid, DateTime<Utc>>,
+    /// When each was woken last, and for which time it was due then; as many as one `again_after` can hold.
+    woken: HashMap<Uuid, (DateTime<Utc>, DateTime<Utc>)>,
     reported: Option<DateTime<Utc>>,
 }
 
 impl Sweeper {
-    /// A sweeper that wakes sagas of this engine.
+    /// A sweeper that wakes sagas of this engine, or of any where they are told apart.
     pub fn new(store: EventStore, engine: Engine, index: Arc<dyn SagaIndex>, pace: Pace) -> Self {
         Self {
             store,
@@ -88,8 +95,13 @@ impl Sweeper {
     /// Sweeps until it is told to stop, then gives the lease back.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut lease = None;
+        let mut left_alone = self.engine.left_alone();
         loop {
-            match self.store.try_lease(LEASE, self.owner, LEASE_TTL).await {
+            match self
+                .store
+                .try_lease(LEASE, self.owner, self.pace.lease)
+                .await
+            {
                 Ok(held) => lease = held,
                 Err(error) => tracing::warn!(%error, "cannot reach the sweeper's lease"),
             }
@@ -98,14 +110,21 @@ impl Sweeper {
             {
                 tracing::warn!(%error, "the sweep was cut short");
             }
-            if stop
-                .run_until_cancelled(tokio::time::sleep(self.pace.every))
-                .await
-                .is_none()
-            {
+            let mut pause = self.pace.every;
+            if self.engine.left_alone() > left_alone {
+                left_alone = self.engine.left_alone();
+                self.give_back(lease.take()).await;
+                pause *= TURNS_LEFT;
+            }
+            let pausing = tokio::time::sleep(pause);
+            if stop.run_until_cancelled(pausing).await.is_none() {
                 break;
             }
         }
+        self.give_back(lease).await;
+    }
+
+    async fn give_back(&self, lease: Option<Lease>) {
         if let Some(lease) = lease {
             // It runs out by itself if the store cannot be reached.
             drop(self.store.release_lease(&lease).await);
@@ -116,40 +135,44 @@ impl Sweeper {
     pub async fn sweep(&mut self) -> Result<Sweep, IndexError> {
         let now = self.engine.inner.clock.now();
         let again = span(self.pace.again_after);
-        self.woken.retain(|_, at| now < *at + again);
-        let limit = self.pace.batch + self.woken.len();
+        self.woken.retain(|_, (at, _)| now < *at + again);
+        // Those that are in hand or have just been woken may all be older than the rest and must not hide it.
+        let limit = self.pace.batch + self.woken.len() + self.engine.live();
         let due = self.index.due(now - span(self.pace.grace), limit).await?;
-        let mut sweep = Sweep::default();
+        let wedged_since = now - span(self.pace.wedged_after);
+        let wedged = due.iter().take_while(|due| due.at <= wedged_since);
+        let mut sweep = Sweep {
+            oldest: wedged.take(NAMED).copied().collect(),
+            ..Sweep::default()
+        };
         for due in due {
-            if due.at <= now - span(self.pace.wedged_after) {
-                sweep.wedged.push(due);
-            }
-            let known = self.engine.is_live(due.id) || self.woken.contains_key(&due.id);
+            // One that is due anew, because somebody wants something of it, is not one that was woken in vain.
+            let woken = self.woken.get(&due.id).is_some_and(|(_, at)| *at == due.at);
+            let known = self.engine.is_live(due.id) || woken;
             if !known && sweep.woken.len() < self.pace.batch {
-                self.engine.wake(due.id);
-                self.woken.insert(due.id, now);
+                self.engine.wake_anywhere(due.id);
+                self.woken.insert(due.id, (now, due.at));
                 sweep.woken.push(due.id);
             }
         }
-        meter::wedged(sweep.wedged.len());
-        self.report(&sweep.wedged, now);
+        if !sweep.oldest.is_empty() {
+            sweep.wedged = self.index.count(wedged_since).await?;
+        }
+        meter::wedged(sweep.wedged);
+        self.report(&sweep, now);
         Ok(sweep)
     }
 
     /// Once per `wedged_after`, so that the report does not drown what it is about.
-    fn report(&mut self, wedged: &[Due], now: DateTime<Utc>) {
+    fn report(&mut self, sweep: &Sweep, now: DateTime<Utc>) {
         let recently = self
             .reported
             .is_some_and(|at| now < at + span(self.pace.wedged_after));
-        if wedged.is_empty() || recently {
+        if sweep.wedged == 0 || recently {
             return;
         }
         self.reported = Some(now);
-        let named: Vec<String> = wedged
-            .iter()
-            .take(NAMED)
-            .map(|due| due.id.to_string())
-            .collect();
-        tracing::error!(count = wedged.len(), oldest = ?named, "sagas are overdue although they were woken");
+        let named: Vec<String> = sweep.oldest.iter().map(|due| due.id.to_string()).collect();
+        tracing::error!(count = sweep.wedged, oldest = ?named, "sagas are overdue although they were woken");
     }
 }

@@ -1,9 +1,9 @@
 //! The task of one live saga: plans, begins, waits, writes down.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use aggregates::saga::{Phase, SagaStarted};
+use aggregates::saga::{Phase, SagaStarted, Standing, Step};
 use chrono::{DateTime, Utc};
 use eventstore::StreamAppend;
 use futures_util::StreamExt;
@@ -15,8 +15,10 @@ use uuid::Uuid;
 use super::attempt::{Job, Work};
 use super::definition::{Call, Saga};
 use super::desk::Desk;
+use super::dispatch::{Rest, Wakeup};
 use super::engine::{Inner, StartError};
 use super::finding::Ended;
+use super::follower::Follower;
 use super::meter;
 use super::observer::Point;
 use super::plan::span;
@@ -52,6 +54,7 @@ pub(super) struct Task {
     jobs: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Steps somebody says are worth a look.
     hinted: Vec<String>,
+    follower: Follower,
 }
 
 impl Task {
@@ -59,28 +62,31 @@ impl Task {
     pub(super) async fn run(inner: Arc<Inner>, id: Uuid, slot: Slot, opening: Opening) {
         let opened = match opening {
             Opening::New(new) => Self::open(Arc::clone(&inner), id, slot, *new).await,
-            Opening::Found => Self::find(Arc::clone(&inner), id, slot).await,
+            Opening::Found => Self::find(Arc::clone(&inner), id, slot).await.map(Some),
         };
-        let Some((mut task, written)) = opened else {
-            inner.registry.remove(id);
-            return;
+        let worked = match opened {
+            Ok(Some((mut task, written))) => task.work(written).await,
+            // It could not be started, and whoever wanted it knows.
+            Ok(None) => return inner.registry.remove(id, Rest::default()),
+            Err(left) => Err(left),
         };
-        if let Err(left) = task.work(written).await {
-            leave_alone(id, &left);
-            inner.registry.remove(id);
+        if let Err(left) = worked {
+            let how = inner.leave_alone(id, &left);
+            inner.registry.remove(id, how);
         }
     }
 
     fn new(inner: Arc<Inner>, saga: Arc<dyn Saga>, view: Snapshot, slot: Slot) -> Self {
         Self {
+            desk: Desk::new(Arc::clone(&inner), Arc::clone(&saga), view.id),
             writer: Writer::new(Arc::clone(&inner), Arc::clone(&saga), view),
-            desk: Desk::new(Arc::clone(&inner), Arc::clone(&saga)),
             inner,
             saga,
             inbox: slot.inbox,
             publish: slot.publish,
             jobs: FuturesUnordered::new(),
             hinted: Vec::new(),
+            follower: Follower::default(),
         }
     }
 
@@ -89,7 +95,7 @@ impl Task {
         id: Uuid,
         slot: Slot,
         new: New,
-    ) -> Option<(Self, Option<Written>)> {
+    ) -> Result<Option<(Self, Option<Written>)>, LeftAlone> {
         let mut task = Self::new(inner, new.saga, Snapshot::empty(id), slot);
         let desk = &mut task.desk;
         let opened = task
@@ -105,27 +111,19 @@ impl Task {
         }
         // Whoever asked may have gone; the saga goes on without them.
         drop(new.answer.send(answer));
-        written.map(|written| (task, Some(written)))
+        Ok(written.map(|written| (task, Some(written))))
     }
 
-    async fn find(inner: Arc<Inner>, id: Uuid, slot: Slot) -> Option<(Self, Option<Written>)> {
-        let loaded = match load(&inner.store, id).await {
-            Ok((view, _)) => inner
-                .saga(&view.state.saga, view.state.version)
-                .map(|saga| (saga, view)),
-            Err(left) => Err(left),
-        };
-        match loaded {
-            Ok((saga, view)) => {
-                let task = Self::new(inner, saga, view, slot);
-                task.show();
-                Some((task, None))
-            }
-            Err(left) => {
-                leave_alone(id, &left);
-                None
-            }
-        }
+    async fn find(
+        inner: Arc<Inner>,
+        id: Uuid,
+        slot: Slot,
+    ) -> Result<(Self, Option<Written>), LeftAlone> {
+        let (view, _) = load(&inner.store, id).await?;
+        let saga = inner.saga(&view.state.saga, view.state.version)?;
+        let task = Self::new(inner, saga, view, slot);
+        task.show();
+        Ok((task, None))
     }
 
     async fn work(&mut self, mut written: Option<Written>) -> Result<(), LeftAlone> {
@@ -139,16 +137,15 @@ impl Task {
             self.launch(now.starts);
             self.look(&now.plan.look);
             self.desk.release();
+            self.hand_over();
             let until = now
                 .plan
                 .wake_at
                 .into_iter()
                 .chain(self.desk.paused_until())
-                .min();
-            if self.may_end(until) && self.inner.registry.leave(self.writer.view.id, &self.inbox) {
-                if let Some(until) = until {
-                    self.inner.timers.arm(self.writer.view.id, until);
-                }
+                .min()
+                .filter(|_| self.is_own_time());
+            if self.may_end(until) && self.rest(until) {
                 return Ok(());
             }
             ended = self.wait(until).await?;
@@ -167,6 +164,7 @@ impl Task {
             self.observe(Point::Waiting { until }).await;
         }
         let stopping = self.inner.stopping.is_cancelled();
+        let (follows, heard) = (self.follows(), self.has_audience());
         let clock = Arc::clone(&self.inner.clock);
         tokio::select! {
             biased;
@@ -180,7 +178,13 @@ impl Task {
                 return Ok(None);
             }
             () = sleep(clock.as_ref(), until) => return Ok(None),
+            () = self.follower.news(&self.inner.store, &self.writer.view), if follows => {
+                self.writer.reload().await?;
+                return Ok(None);
+            }
             () = self.inner.stopping.cancelled(), if !stopping => return Ok(None),
+            // A task that lasted only for them may end.
+            () = self.publish.closed(), if heard => return Ok(None),
         }
         let news = self.inbox.take();
         self.hinted.extend(news.look);
@@ -226,7 +230,7 @@ impl Task {
             }
             if self.desk.admit(spec.name) {
                 self.look_at(spec);
-            } else if hint && !self.inner.stopping.is_cancelled() {
+            } else if hint && !self.inner.stopping.is_cancelled() && self.begins(spec.name) {
                 self.hinted.push(spec.name.to_owned());
             }
         }
@@ -237,7 +241,18 @@ impl Task {
         let settled = state
             .step(spec.name)
             .is_some_and(aggregates::saga::Step::is_settled);
-        !settled && state.phase != Phase::Completed
+        let definition = self.saga.definition();
+        let undoes = definition.unwind.iter().any(|own| own.name == spec.name);
+        // What undoes something has its turn only when the saga says so: before, what it would find is another step's answer.
+        let in_turn = !undoes || self.saga.unwind(state).contains(&spec.name);
+        // A later scan may be seen while the look for an earlier one fails: what comes first is to be found first.
+        let place = definition
+            .forward
+            .iter()
+            .position(|own| own.name == spec.name);
+        let earlier = &definition.forward[..place.unwrap_or(0)];
+        let follows = earlier.iter().all(|own| state.is_done(own.name));
+        !settled && in_turn && follows && state.phase != Phase::Completed
     }
 
     fn look_at(&mut self, spec: &StepSpec) {
@@ -280,6 +295,52 @@ impl Task {
         self.jobs.push(Box::pin(job.run()));
     }
 
+    fn begins(&self, step: &str) -> bool {
+        self.inner.begins.includes(step)
+    }
+
+    /// Tells others of what they have to begin.
+    fn hand_over(&mut self) {
+        let (id, version) = (self.writer.view.id, self.writer.view.version);
+        if self.desk.has_foreign() && self.follower.is_untold(version) {
+            self.inner.dispatch(Wakeup::of(id));
+        }
+    }
+
+    /// Somebody waits here for what others do.
+    fn follows(&self) -> bool {
+        let is_others = |step: &Step| match step.standing {
+            Standing::Running { owner, .. } => owner != self.inner.owner,
+            _ => step.timer().is_some() && !self.begins(&step.name),
+        };
+        let steps = &self.writer.view.state.steps;
+        let others = self.desk.has_foreign() || steps.iter().any(is_others);
+        others && self.jobs.is_empty() && self.has_audience()
+    }
+
+    /// Somebody waits here for the saga.
+    fn has_audience(&self) -> bool {
+        self.publish.receiver_count() > 0
+    }
+
+    /// Whether what the saga waits for is for this engine to begin.
+    fn is_own_time(&self) -> bool {
+        let own = |step: &Step| self.begins(&step.name) && step.timer().is_some();
+        let steps = &self.writer.view.state.steps;
+        self.inner.begins.is_all() || self.desk.paused_until().is_some() || steps.iter().any(own)
+    }
+
+    /// Leaves the saga to its timer, unless somebody told it something meanwhile.
+    fn rest(&self, until: Option<DateTime<Utc>>) -> bool {
+        let id = self.writer.view.id;
+        self.inbox.rests(Rest::Until(until));
+        let left = self.inner.registry.leave(id, &self.inbox);
+        if let (true, Some(until)) = (left, until) {
+            self.inner.timers.arm(id, until);
+        }
+        left
+    }
+
     fn may_end(&self, until: Option<DateTime<Utc>>) -> bool {
         if !self.jobs.is_empty() {
             return false;
@@ -288,10 +349,7 @@ impl Task {
             return true;
         }
         let soon = until.is_some_and(|until| until <= self.inner.clock.now() + self.inner.linger);
-        !soon
-            && !self.desk.is_starved()
-            && self.hinted.is_empty()
-            && self.publish.receiver_count() <= 1
+        !soon && !self.desk.is_starved() && self.hinted.is_empty() && !self.has_audience()
     }
 
     fn show(&self) {
@@ -319,10 +377,14 @@ async fn sleep(clock: &dyn super::clock::Clock, until: Option<DateTime<Utc>>) {
     }
 }
 
-fn leave_alone(id: Uuid, left: &LeftAlone) {
-    if *left == LeftAlone::NotFound {
-        return;
+impl Inner {
+    fn leave_alone(&self, id: Uuid, left: &LeftAlone) -> Rest {
+        if *left == LeftAlone::NotFound {
+            return Rest::default();
+        }
+        meter::left_alone();
+        self.left_alone.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(saga = %id, why = %left, "left alone: not for this build");
+        Rest::LeftAlone
     }
-    meter::left_alone();
-    tracing::warn!(saga = %id, why = %left, "left alone: not for this build");
 }

@@ -34,6 +34,11 @@ impl Timers {
         }
     }
 
+    /// Forgets a timer: somebody else will wake the saga then.
+    pub(super) fn disarm(&self, id: Uuid, at: DateTime<Utc>) {
+        lock(&self.due).remove(&(at, id));
+    }
+
     /// The next saga that is due, when it is.
     pub(super) async fn next(&self, clock: &dyn Clock) -> Uuid {
         loop {

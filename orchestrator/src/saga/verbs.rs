@@ -1,23 +1,25 @@
 //! What people and other programs may ask of a saga. Each request is an event: who, why, when; decided on the folded log and
 //! appended only if nobody was faster.
 
-use aggregates::saga::{
-    CancelRequested, Cause, CauseKind, Phase, RetryRequested, SagaEvent, SignalReceived, Standing,
-    State, Step, StepResolved, StepSkipped, UnwindStarted, Verdict,
-};
+mod decide;
+
+use std::sync::Arc;
+
+use aggregates::saga::{SagaEvent, SignalReceived, State, Verdict};
 use chrono::{DateTime, Utc};
-use eventstore::{AppendError, ReadError};
+use eventstore::{AppendError, ReadError, Version};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::definition::{Call, Definition, Probe, RecordError, Saga};
+use super::definition::{Call, Probe, RecordError, Saga};
 use super::draft::Draft;
 use super::engine::Engine;
-use super::plan::{PAST_POINT, span};
+use super::plan::span;
 use super::start::key;
-use super::step::{Class, Kind, StepSpec};
+use super::step::Kind;
 use super::view::{LeftAlone, LoadError, Snapshot};
-use super::writer::metadata;
+pub use decide::{Selection, decide_cancel};
+use decide::{decide, resolvable};
 
 /// A saga in motion can win this often against a request before the request is given up; each time means progress.
 const TRIES_MAX: u32 = 16;
@@ -47,6 +49,9 @@ pub enum VerbError {
     /// It has no such step, or never came to it.
     #[error("the saga has not come to a step {0}")]
     NoSuchStep(String),
+    /// Nothing of it is under way, waits or is parked.
+    #[error("the saga hangs on no step; nothing needs help")]
+    NothingToHelp,
     /// The step is not in need of this.
     #[error("{step} {why}")]
     NotApplicable {
@@ -55,6 +60,15 @@ pub enum VerbError {
         /// What it is instead.
         why: &'static str,
     },
+    /// Too late to undo it.
+    #[error("the saga says {code}")]
+    TooLate {
+        /// Stable word for programs.
+        code: &'static str,
+    },
+    /// It is not what it was selected for any more.
+    #[error("it is not as it was selected any more")]
+    Moved,
     /// The participant says something else.
     #[error("the participant does not confirm it: {0}")]
     NotConfirmed(String),
@@ -98,59 +112,68 @@ pub struct Request {
 pub struct Finding {
     /// What is true now.
     pub outcome: Verdict,
-    /// What it rests on; becomes the step's output.
+    /// What it rests on. Becomes the step's output, unless the participant names its own.
     pub evidence: Value,
     /// Do not ask the participant.
     pub force: bool,
 }
 
+/// What a person can do about a saga.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verb {
+    /// Try a step again now; a refused one under a fresh key.
+    Retry,
+    /// Decide a step by what a person found out. Unless forced, the participant has to confirm it.
+    Resolve(Finding),
+    /// Give a step up. Only those nothing rests on.
+    Skip,
+    /// Undo the saga.
+    Cancel,
+}
+
+impl Verb {
+    /// The word for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Resolve(_) => "resolve",
+            Self::Skip => "skip",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A verb that is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The step it is about; none where it is about the saga as a whole.
+    pub step: Option<String>,
+    /// The saga's version with it.
+    pub version: Version,
+}
+
 impl Engine {
     /// Asks for the saga to be undone. The answer is about the request; whether it is granted shows in the saga.
     pub async fn cancel(&self, id: Uuid, request: &Request) -> Result<Cancel, VerbError> {
-        self.decide(id, |saga, state, at| {
-            Ok(decide_cancel(saga, state, request, at))
-        })
-        .await
+        let decision =
+            |saga: &dyn Saga, state: &State, at| Ok(decide_cancel(saga, state, request, at));
+        Ok(self.decided(id, decision).await?.0)
     }
 
     /// Tells the saga something; every step that waits is looked at.
     pub async fn signal(&self, id: Uuid, signal: &str, data: Value) -> Result<(), VerbError> {
-        self.decide(id, |_, _, at| {
+        let decision = |_: &dyn Saga, _: &State, at| {
             let (signal, data) = (signal.to_owned(), data.clone());
             Ok(((), vec![SignalReceived { signal, data, at }.into()]))
-        })
-        .await
+        };
+        self.decided(id, decision).await?;
+        Ok(())
     }
 
     /// Asks for a step to be tried again now; a refused one under a fresh key.
     pub async fn retry(&self, id: Uuid, step: &str, request: &Request) -> Result<(), VerbError> {
-        self.decide(id, |_, state, at| {
-            let known = known(state, step)?;
-            let waits = matches!(
-                known.standing,
-                Standing::Backoff { .. } | Standing::Polling { .. }
-            );
-            if known.is_done() || !(waits || known.parked.is_some()) {
-                return Err(not_applicable(
-                    step,
-                    "is neither parked nor waiting for its next attempt",
-                ));
-            }
-            let (reason, actor) = (request.reason.clone(), request.actor.clone());
-            Ok((
-                (),
-                vec![
-                    RetryRequested {
-                        step: step.to_owned(),
-                        reason,
-                        actor,
-                        at,
-                    }
-                    .into(),
-                ],
-            ))
-        })
-        .await
+        self.at_step(id, step, &Verb::Retry, request).await
     }
 
     /// Decides a parked step, or one in doubt, by what a person found out. Unless forced, the participant has to confirm it.
@@ -158,73 +181,101 @@ impl Engine {
         &self,
         id: Uuid,
         step: &str,
-        resolution: Finding,
+        finding: Finding,
         request: &Request,
     ) -> Result<(), VerbError> {
-        if !resolution.force {
-            self.confirm(id, step, resolution.outcome).await?;
-        }
-        self.decide(id, |_, state, at| {
-            resolvable(state, step)?;
-            let event = StepResolved {
-                step: step.to_owned(),
-                outcome: resolution.outcome,
-                evidence: resolution.evidence.clone(),
-                forced: resolution.force,
-                reason: request.reason.clone(),
-                actor: request.actor.clone(),
-                at,
-            };
-            Ok(((), vec![event.into()]))
-        })
-        .await
+        let verb = Verb::Resolve(finding);
+        self.at_step(id, step, &verb, request).await
     }
 
     /// Gives a step up. Only those nothing rests on.
     pub async fn skip(&self, id: Uuid, step: &str, request: &Request) -> Result<(), VerbError> {
-        self.decide(id, |saga, state, at| {
-            let retriable = |definition: &Definition| {
-                definition
-                    .step(step)
-                    .is_some_and(|spec| spec.class == Class::Retriable)
-            };
-            if !retriable(saga.definition()) {
-                return Err(not_applicable(
-                    step,
-                    "cannot be skipped: the saga rests on it",
-                ));
-            }
-            let known = known(state, step)?;
-            if known.parked.is_none() && known.is_settled() {
-                return Err(not_applicable(step, "is settled"));
-            }
-            let (reason, actor) = (request.reason.clone(), request.actor.clone());
-            Ok((
-                (),
-                vec![
-                    StepSkipped {
-                        step: step.to_owned(),
-                        reason,
-                        actor,
-                        at,
-                    }
-                    .into(),
-                ],
-            ))
-        })
-        .await
+        self.at_step(id, step, &Verb::Skip, request).await
     }
 
-    async fn confirm(&self, id: Uuid, step: &str, outcome: Verdict) -> Result<(), VerbError> {
+    async fn at_step(
+        &self,
+        id: Uuid,
+        step: &str,
+        verb: &Verb,
+        request: &Request,
+    ) -> Result<(), VerbError> {
+        let any = Selection::default();
+        self.act(id, verb, Some(step), &any, request).await?;
+        Ok(())
+    }
+
+    /// Does what a person wants about a saga that is as selected, at this step or at the one it hangs on.
+    pub async fn act(
+        &self,
+        id: Uuid,
+        verb: &Verb,
+        step: Option<&str>,
+        only: &Selection,
+        request: &Request,
+    ) -> Result<Taken, VerbError> {
+        let (verb, asked) = self.confirm(id, verb, step, only).await?;
+        let step = asked.as_deref().or(step);
+        let decision = |saga: &dyn Saga, state: &State, at| {
+            decide(saga, state, &verb, step, only, request, at)
+        };
+        let (step, version) = self.decided(id, decision).await?;
+        Ok(Taken { step, version })
+    }
+
+    /// Says what [`Engine::act`] would say, and does nothing. The step it would be about.
+    pub async fn rehearse(
+        &self,
+        id: Uuid,
+        verb: &Verb,
+        step: Option<&str>,
+        only: &Selection,
+        request: &Request,
+    ) -> Result<Option<String>, VerbError> {
+        let (verb, asked) = self.confirm(id, verb, step, only).await?;
+        let step = asked.as_deref().or(step);
+        let (view, saga) = self.load(id).await?;
+        let at = self.inner.clock.now();
+        let (step, events) = decide(saga.as_ref(), &view.state, &verb, step, only, request, at)?;
+        let mut draft = Draft::new(saga.as_ref(), &view, at, 0.0);
+        for event in events {
+            draft.push(Uuid::now_v7(), event);
+        }
+        draft.settle();
+        draft.record()?;
+        Ok(step)
+    }
+
+    async fn load(&self, id: Uuid) -> Result<(Snapshot, Arc<dyn Saga>), VerbError> {
         let (view, _) = Snapshot::load(&self.inner.store, id).await?;
         let saga = self.inner.saga(&view.state.saga, view.state.version)?;
-        let known = resolvable(&view.state, step)?;
+        Ok((view, saga))
+    }
+
+    /// Asks the participant about what a person claims, unless that is forced. What it says of the effect stands above what
+    /// the person says of it; the step is the one it was asked about.
+    async fn confirm(
+        &self,
+        id: Uuid,
+        verb: &Verb,
+        step: Option<&str>,
+        only: &Selection,
+    ) -> Result<(Verb, Option<String>), VerbError> {
+        let Verb::Resolve(finding) = verb else {
+            return Ok((verb.clone(), None));
+        };
+        if finding.force {
+            return Ok((verb.clone(), None));
+        }
+        let (view, saga) = self.load(id).await?;
+        let known = resolvable(&view.state, step, only)?;
         let spec = saga
             .definition()
-            .step(step)
-            .ok_or_else(|| VerbError::NoSuchStep(step.to_owned()))?;
+            .step(&known.name)
+            .ok_or_else(|| VerbError::NoSuchStep(known.name.clone()))?;
+        let asked = Some(known.name.clone());
         if spec.kind == Kind::Local {
-            return Ok(());
+            return Ok((verb.clone(), asked));
         }
         let call = Call {
             saga_id: id,
@@ -232,30 +283,43 @@ impl Engine {
             attempt: known.attempt,
             key: key(id, spec.name, known.round),
             deadline: self.inner.clock.now() + span(spec.time_limit),
-            state: std::sync::Arc::clone(&view.state),
-            history: std::sync::Arc::clone(&view.history),
+            state: Arc::clone(&view.state),
+            history: Arc::clone(&view.history),
         };
         let answer = tokio::select! {
             answer = saga.probe(&call) => answer,
             () = self.inner.clock.sleep_until(call.deadline) => Probe::Unknown { reason: "no answer in time".to_owned() },
         };
-        match (outcome, answer) {
+        match (finding.outcome, answer) {
+            (Verdict::Done, Probe::Done(output)) if !output.is_null() => {
+                let evidence = output;
+                let finding = Finding {
+                    evidence,
+                    ..finding.clone()
+                };
+                Ok((Verb::Resolve(finding), asked))
+            }
             (Verdict::Done, Probe::Done(_))
-            | (Verdict::Undone, Probe::NotFound | Probe::Refused { .. }) => Ok(()),
+            | (Verdict::Undone, Probe::NotFound | Probe::Progress { .. } | Probe::Refused { .. }) => {
+                Ok((verb.clone(), asked))
+            }
             (_, Probe::Done(_)) => Err(VerbError::NotConfirmed(
                 "it says that it happened".to_owned(),
             )),
-            (_, Probe::NotFound) => {
+            (_, Probe::NotFound | Probe::Progress { .. }) => {
                 Err(VerbError::NotConfirmed("it knows nothing of it".to_owned()))
             }
-            (_, Probe::Refused { reason, .. } | Probe::Unknown { reason }) => {
-                Err(VerbError::NotConfirmed(reason))
-            }
+            (
+                _,
+                Probe::Refused { reason, .. }
+                | Probe::Undecided { reason }
+                | Probe::Unknown { reason },
+            ) => Err(VerbError::NotConfirmed(reason)),
         }
     }
 
-    /// Reads, decides, appends on exactly what was read, and wakes the saga.
-    async fn decide<T>(
+    /// Reads, decides, appends on exactly what was read, and wakes the saga. The version is that of the saga with the events in it.
+    pub(super) async fn decided<T>(
         &self,
         id: Uuid,
         mut decision: impl FnMut(
@@ -263,7 +327,7 @@ impl Engine {
             &State,
             DateTime<Utc>,
         ) -> Result<(T, Vec<SagaEvent>), VerbError>,
-    ) -> Result<T, VerbError> {
+    ) -> Result<(T, Version), VerbError> {
         let event_id = Uuid::now_v7();
         for _ in 0..TRIES_MAX {
             let (view, ids) = Snapshot::load(&self.inner.store, id).await?;
@@ -276,18 +340,20 @@ impl Engine {
             );
             let (answer, events) = decision(saga.as_ref(), &view.state, draft.at)?;
             if events.is_empty() || ids.contains(&event_id) {
-                return Ok(answer);
+                return Ok((answer, view.version));
             }
             for (nth, event) in events.into_iter().enumerate() {
                 let id = if nth == 0 { event_id } else { Uuid::now_v7() };
                 draft.push(id, event);
             }
             draft.settle();
-            let streams = draft.streams(draft.record()?, &metadata(id));
+            let streams = draft.streams(draft.record()?);
             match self.inner.store.append(streams).await {
-                Ok(_) => {
+                Ok(appended) => {
                     self.wake(id);
-                    return Ok(answer);
+                    // The saga's own stream is the last of an append.
+                    let version = appended.versions.last().copied();
+                    return Ok((answer, version.unwrap_or(view.version)));
                 }
                 Err(AppendError::Conflict { .. }) => {}
                 Err(AppendError::Unknown) => return Err(VerbError::Unknown),
@@ -295,71 +361,5 @@ impl Engine {
             }
         }
         Err(VerbError::Busy)
-    }
-}
-
-/// What a request to undo comes to, and the events for it; pure.
-pub fn decide_cancel(
-    saga: &dyn Saga,
-    state: &State,
-    request: &Request,
-    at: DateTime<Utc>,
-) -> (Cancel, Vec<SagaEvent>) {
-    let past = |spec: &StepSpec| spec.class == Class::Pivot && state.is_done(spec.name);
-    match state.phase {
-        Phase::Unwinding => (Cancel::Unwinding, Vec::new()),
-        Phase::Unwound => (Cancel::Unwound, Vec::new()),
-        Phase::Forward if !saga.definition().forward.iter().any(past) => {
-            (Cancel::Requested, cancelled(request, at))
-        }
-        _ => (Cancel::Refused { code: PAST_POINT }, Vec::new()),
-    }
-}
-
-fn cancelled(request: &Request, at: DateTime<Utc>) -> Vec<SagaEvent> {
-    let (reason, actor) = (request.reason.clone(), request.actor.clone());
-    let cause = Cause {
-        kind: CauseKind::Cancel,
-        step: None,
-        code: "cancel".to_owned(),
-        reason: reason.clone(),
-    };
-    vec![
-        CancelRequested {
-            reason,
-            actor: actor.clone(),
-            at,
-        }
-        .into(),
-        UnwindStarted { cause, actor, at }.into(),
-    ]
-}
-
-fn known<'a>(state: &'a State, step: &str) -> Result<&'a Step, VerbError> {
-    state
-        .step(step)
-        .ok_or_else(|| VerbError::NoSuchStep(step.to_owned()))
-}
-
-/// A step can be decided by a person while it is parked or between two attempts; never under the hands of an owner.
-fn resolvable<'a>(state: &'a State, step: &str) -> Result<&'a Step, VerbError> {
-    let known = known(state, step)?;
-    let between = matches!(
-        known.standing,
-        Standing::Backoff { .. } | Standing::Polling { .. }
-    );
-    if known.parked.is_some() || between {
-        return Ok(known);
-    }
-    Err(not_applicable(
-        step,
-        "is neither parked nor between two attempts",
-    ))
-}
-
-fn not_applicable(step: &str, why: &'static str) -> VerbError {
-    VerbError::NotApplicable {
-        step: step.to_owned(),
-        why,
     }
 }

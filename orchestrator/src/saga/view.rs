@@ -10,6 +10,7 @@ use eventstore::{
 use uuid::Uuid;
 
 use super::history::History;
+use crate::lineage::Lineage;
 
 /// The category of saga streams.
 pub static SAGA: Category = Category::from_static("saga");
@@ -78,6 +79,8 @@ pub struct Snapshot {
     pub version: Version,
     /// The last position any of this was read from or written to.
     pub position: Position,
+    /// Of the saga's own events.
+    pub lineage: Lineage,
 }
 
 impl Snapshot {
@@ -89,11 +92,12 @@ impl Snapshot {
             history: Arc::default(),
             version: Version::ZERO,
             position: Position::ZERO,
+            lineage: Lineage::default(),
         }
     }
 
     /// What the log says now, with the ids of the saga's own events.
-    pub(super) async fn load(store: &EventStore, id: Uuid) -> Result<(Self, Vec<Uuid>), LoadError> {
+    pub(crate) async fn load(store: &EventStore, id: Uuid) -> Result<(Self, Vec<Uuid>), LoadError> {
         let events = store.read_related(id).await?;
         let ids = events.iter().filter(|event| event.stream.category == SAGA);
         let ids = ids.map(|event| event.event_id).collect();
@@ -112,6 +116,7 @@ impl Snapshot {
                 continue;
             }
             snapshot.version = event.version;
+            snapshot.lineage.follow(event.event_id, &event.metadata);
             state = state.evolve(&read(&event)?)?;
         }
         if snapshot.version == Version::ZERO {
@@ -136,6 +141,9 @@ impl Snapshot {
             let count = i64::try_from(stream.events.len()).unwrap_or(i64::MAX);
             if stream.stream == self.stream() {
                 self.version = *last;
+                for event in &stream.events {
+                    self.lineage.follow(event.event_id, &event.metadata);
+                }
             } else if stream.stream.id == self.id {
                 let history = Arc::make_mut(&mut self.history);
                 let first = Position(position);

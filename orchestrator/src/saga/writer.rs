@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aggregates::saga::SagaStarted;
 use eventstore::{AppendError, EventStore, StreamAppend};
-use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::definition::Saga;
@@ -42,7 +41,6 @@ pub(super) struct Writer {
     inner: Arc<Inner>,
     saga: Arc<dyn Saga>,
     pub(super) view: Snapshot,
-    metadata: Box<RawValue>,
     /// Attempts whose start may or may not be in the log.
     unsure: Vec<Start>,
 }
@@ -58,12 +56,10 @@ struct Trouble {
 
 impl Writer {
     pub(super) fn new(inner: Arc<Inner>, saga: Arc<dyn Saga>, view: Snapshot) -> Self {
-        let metadata = metadata(view.id);
         Self {
             inner,
             saga,
             view,
-            metadata,
             unsure: Vec::new(),
         }
     }
@@ -252,7 +248,7 @@ impl Writer {
         draft: Draft<'_>,
         domain: Vec<StreamAppend>,
     ) -> Result<(), AppendError> {
-        let streams = draft.streams(domain, &self.metadata);
+        let streams = draft.streams(domain);
         let (state, events) = (Arc::new(draft.state), draft.events);
         self.observe(|| Point::Appending(events.clone())).await;
         let appended = self.inner.store.append(streams.clone()).await?;
@@ -290,9 +286,4 @@ async fn pause(tries: u32) {
         .saturating_mul(1 << tries.saturating_sub(1).min(16))
         .min(LAST_PAUSE);
     tokio::time::sleep(doubled.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-}
-
-/// The saga's id is what everything about it is found by.
-pub(super) fn metadata(id: Uuid) -> Box<RawValue> {
-    to_raw_value(&serde_json::json!({ "correlationId": id })).expect("an id is plain JSON")
 }

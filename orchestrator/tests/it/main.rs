@@ -1,9 +1,18 @@
 //! The integration tests of the whole product, in one binary.
 
+mod adapters;
+mod broker;
+mod checker;
 mod edge;
 mod fulfilment;
 mod harness;
 mod house;
+mod many;
 mod model;
-mod simulator;
+mod races;
+mod simulate;
+mod soak;
+mod storm;
+mod town;
 mod travel;
+mod wakeups;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Violation;
 use crate::fulfilment::facts::Facts;
+use crate::saga::FOUND;
 
 /// One order as the log tells it.
 #[derive(Debug, Default)]
@@ -27,6 +28,11 @@ pub(super) struct OrderLog {
     pub(super) refunds: HashMap<String, i64>,
     /// Numbers of every parcel on record.
     pub(super) waybills: HashSet<String>,
+    /// References of charges that pay for nothing, and of what gave them back.
+    pub(super) excess: HashSet<String>,
+    /// References of effects that were found outside.
+    pub(super) found: HashSet<String>,
+    adopting: bool,
     /// A person stated something that the providers need not know of.
     pub(super) stated: bool,
     pub(super) cancel_refusals: u64,
@@ -48,6 +54,8 @@ pub(super) struct Inside {
     pub(super) messages: HashMap<Uuid, MessageLog>,
     pub(super) events: u64,
     pub(super) violations: Vec<Violation>,
+    /// Sagas that are not an order's: of those that give a charge back, the order.
+    beside: HashMap<Uuid, Option<Uuid>>,
     versions: HashMap<(Uuid, String), i64>,
     ids: HashSet<Uuid>,
 }
@@ -100,9 +108,10 @@ impl Inside {
                 self.messages.entry(id).or_default().note(event);
                 return Ok(());
             }
-            Event::Subject(_) => return Ok(()),
+            Event::Subject(_) | Event::Webhook(_) | Event::Projection(_) => return Ok(()),
             // The saga of a direct message shares its stream's id with the message, not with an order.
             Event::Saga(_) if self.messages.contains_key(&id) => return Ok(()),
+            Event::Saga(event) if self.is_beside(id, event) => return Ok(()),
             Event::Order(_) | Event::Payment(_) | Event::Delivery(_) | Event::Saga(_) => {}
         }
         let order = self.orders.entry(id).or_default();
@@ -112,6 +121,26 @@ impl Inside {
             order.saga = std::mem::take(&mut order.saga).evolve(event)?;
         }
         Ok(())
+    }
+
+    /// Sagas beside the orders', whose keys the order they give money back for has to know.
+    fn is_beside(&mut self, id: Uuid, event: &SagaEvent) -> bool {
+        if let SagaEvent::SagaStarted(started) = event
+            && started.saga != crate::fulfilment::saga::NAME
+        {
+            let order = started.input["orderId"].as_str();
+            self.beside
+                .insert(id, order.and_then(|order| order.parse().ok()));
+        }
+        let Some(order) = self.beside.get(&id) else {
+            return false;
+        };
+        if let (Some(order), SagaEvent::StepStarted(started)) = (order, event)
+            && let Some(order) = self.orders.get_mut(order)
+        {
+            order.keys.insert(started.key.clone());
+        }
+        true
     }
 
     fn fault(&mut self, invariant: u8, subject: &impl ToString, what: String) {
@@ -132,6 +161,15 @@ impl OrderLog {
             Event::Payment(PaymentEvent::PayCanceled(back)) => {
                 self.refunds.insert(back.refund_ref.clone(), back.amount);
             }
+            Event::Payment(PaymentEvent::ExcessCharged(excess)) => {
+                self.charges
+                    .insert(excess.provider_ref.clone(), excess.amount);
+                self.excess.insert(excess.provider_ref.clone());
+            }
+            Event::Payment(PaymentEvent::ExcessReturned(back)) => {
+                self.refunds.insert(back.refund_ref.clone(), back.amount);
+                self.excess.insert(back.refund_ref.clone());
+            }
             Event::Delivery(DeliveryEvent::Shipped(shipped)) => {
                 self.waybills.insert(shipped.waybill.clone());
             }
@@ -140,6 +178,14 @@ impl OrderLog {
                 self.keys.insert(started.key.clone());
             }
             Event::Saga(SagaEvent::StepResolved(_)) => self.stated = true,
+            Event::Saga(SagaEvent::SignalReceived(received)) => {
+                self.adopting = received.signal == FOUND;
+            }
+            Event::Saga(SagaEvent::StepDone(done)) if std::mem::take(&mut self.adopting) => {
+                let named = ["ref", "waybill"].map(|name| done.output[name].as_str());
+                self.found
+                    .extend(named.into_iter().flatten().map(str::to_owned));
+            }
             _ => {}
         }
     }

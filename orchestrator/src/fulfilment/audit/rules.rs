@@ -44,7 +44,7 @@ pub(super) fn judge(mut inside: Inside, outside: &Outside, acknowledged: &HashSe
             .get(&id.to_string())
             .map_or(&[][..], Vec::as_slice);
         let mut fault = |invariant, what: &str| fault(invariant, id, what);
-        money(effects, &mut fault);
+        money(effects, order, &mut fault);
         parcel(effects, order, &mut fault);
         both_books(effects, order, &mut fault);
         rest(effects, order, &mut fault);
@@ -69,11 +69,15 @@ pub(super) fn judge(mut inside: Inside, outside: &Outside, acknowledged: &HashSe
     Report { counts, violations }
 }
 
-/// At most one kept charge, and never more given back than taken, at any time.
-fn money(effects: &[Effect], fault: &mut impl FnMut(u8, &str)) {
+/// At most one kept charge, and never more given back than taken, at any time. What the provider took beyond that is its own
+/// doing; ours is to give it back.
+fn money(effects: &[Effect], order: &OrderLog, fault: &mut impl FnMut(u8, &str)) {
     let (mut charges, mut refunds) = (0, 0);
     let (mut charged, mut refunded) = (0, 0);
-    for effect in effects {
+    for effect in effects
+        .iter()
+        .filter(|effect| !order.excess.contains(&effect.reference))
+    {
         match effect.op {
             Op::Charge => (charges, charged) = (charges + 1, charged + effect.amount),
             Op::Refund => (refunds, refunded) = (refunds + 1, refunded + effect.amount),
@@ -103,6 +107,8 @@ fn parcel(effects: &[Effect], order: &OrderLog, fault: &mut impl FnMut(u8, &str)
             }
             Op::Hold => held = true,
             Op::Handover => left = true,
+            Op::Refund if order.excess.contains(&effect.reference) => {}
+            Op::Refund if order.found.contains(&effect.reference) => {}
             Op::Refund if left && !held => fault(4, "was refunded after it was handed over"),
             _ => {}
         }
@@ -128,7 +134,10 @@ fn both_books(effects: &[Effect], order: &OrderLog, fault: &mut impl FnMut(u8, &
     let settled = order.saga.is_at_rest();
     for effect in effects {
         let scan = matches!(effect.op, Op::Handover | Op::Deliver);
-        if !scan && !order.keys.contains(&effect.key) {
+        let found = [&order.found, &order.excess]
+            .iter()
+            .any(|known| known.contains(&effect.reference));
+        if !scan && !found && !order.keys.contains(&effect.key) {
             fault(
                 5,
                 "has an effect outside under a key that the log does not know",

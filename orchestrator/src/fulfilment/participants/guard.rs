@@ -1,66 +1,136 @@
-//! One breaker per provider: learns from every call, and tells the engine and the till when a provider is away.
+//! One guard per provider: learns from every call, and tells the engine and the till when a provider is away.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::fulfilment::steps::*;
-use crate::providers::breaker::{Breaker, Policy, Position};
-use crate::saga::definition::Outcome;
+use crate::providers::guard::{Caller, Cut, Guard, Policy, Reading};
+use crate::saga::definition::{Call, Outcome, Probe};
 
-/// The breakers.
-#[derive(Debug)]
+/// The guards. Parcels are followed at another place than they are ordered at, which may be away alone.
 pub struct Guards {
-    payments: Breaker,
-    carrier: Breaker,
-    kakao: Breaker,
+    payments: Guard,
+    carrier: Guard,
+    tracking: Guard,
+    kakao: Guard,
+}
+
+/// What a call came to, and whether the provider did its work, whatever it decided.
+pub(in crate::fulfilment) struct Heard {
+    pub(in crate::fulfilment) outcome: Outcome,
+    pub(in crate::fulfilment) healthy: bool,
+}
+
+impl Heard {
+    fn is_healthy(&self) -> bool {
+        self.healthy
+    }
+}
+
+/// Leave to take one more order. Dropping it gives back the place that it may have kept.
+pub(in crate::fulfilment) struct Leave {
+    guards: Arc<Guards>,
+    order_id: Uuid,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.guards.payments.forget((self.order_id, PAY));
+    }
 }
 
 impl Guards {
-    /// Closed breakers, all under one policy.
+    /// Closed guards, all under one policy.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
-        let breaker = || Breaker::new(policy.clone());
+        let guard = |name| Guard::new(name, policy);
         Self {
-            payments: breaker(),
-            carrier: breaker(),
-            kakao: breaker(),
+            payments: guard("payment"),
+            carrier: guard("carrier"),
+            tracking: guard("tracking"),
+            kakao: guard("kakao"),
         }
     }
 
-    /// Leave to take one more order; takes one of the few slots while it is tried whether the provider is back.
-    pub fn admit_order(&self) -> Result<(), Duration> {
-        self.payments.admit(Instant::now())
+    /// Leave to take one more order, asked before anything is stored; takes one of the few places while it is tried whether
+    /// the provider is back.
+    pub(in crate::fulfilment) fn admit_order(
+        self: &Arc<Self>,
+        order_id: Uuid,
+    ) -> Result<Leave, Duration> {
+        self.payments.ask((order_id, PAY))?;
+        let guards = Arc::clone(self);
+        Ok(Leave { guards, order_id })
     }
 
-    /// What each provider's breaker lets through, for metrics and people.
-    pub fn positions(&self) -> [(&'static str, Position); 3] {
-        [
-            ("payment", self.payments.position()),
-            ("carrier", self.carrier.position()),
-            ("kakao", self.kakao.position()),
-        ]
+    /// How each guard is, for metrics and people.
+    pub fn readings(&self) -> impl Iterator<Item = (&'static str, Reading)> {
+        [&self.payments, &self.carrier, &self.tracking, &self.kakao]
+            .into_iter()
+            .map(|guard| (guard.name(), guard.reading()))
     }
 
-    pub(in crate::fulfilment) fn learn(&self, step: &str, outcome: &Outcome) {
-        let healthy = matches!(outcome, Outcome::Done(_) | Outcome::Refused { .. });
-        if let Some(breaker) = self.of(step) {
-            breaker.record(healthy, Instant::now());
+    /// Has something done. Refused by the provider is an answer like any other; refused by the guard is surely not sent.
+    pub(in crate::fulfilment) async fn execute(
+        &self,
+        call: &Call,
+        work: impl Future<Output = Heard> + Send + 'static,
+    ) -> Outcome {
+        let Some(guard) = self.of(call.step) else {
+            return work.await.outcome;
+        };
+        match guard.call(caller(call), Heard::is_healthy, work).await {
+            Ok(heard) => heard.outcome,
+            Err(cut @ (Cut::Away | Cut::Full)) => Outcome::NotSent {
+                reason: cut.to_string(),
+            },
+            Err(cut @ Cut::TimedOut) => Outcome::Unknown {
+                reason: cut.to_string(),
+            },
         }
     }
 
-    pub(in crate::fulfilment) fn paused_until(&self, step: &str) -> Option<DateTime<Utc>> {
-        self.of(step)?
-            .refuses(Instant::now())
-            .map(|wait| Utc::now() + wait)
+    /// Asks what became of something.
+    pub(in crate::fulfilment) async fn probe(
+        &self,
+        call: &Call,
+        work: impl Future<Output = Probe> + Send + 'static,
+    ) -> Probe {
+        let Some(guard) = self.of(call.step) else {
+            return work.await;
+        };
+        match guard.call(caller(call), is_told, work).await {
+            Ok(probe) => probe,
+            Err(cut) => Probe::Unknown {
+                reason: cut.to_string(),
+            },
+        }
     }
 
-    fn of(&self, step: &str) -> Option<&Breaker> {
+    /// When this saga may try again, while the provider behind its step is away.
+    pub(in crate::fulfilment) fn paused_until(&self, caller: Caller) -> Option<DateTime<Utc>> {
+        let wait = self.of(caller.1)?.stay_away(caller)?;
+        Some(Utc::now() + wait)
+    }
+
+    fn of(&self, step: &str) -> Option<&Guard> {
         match step {
-            PAY | REFUND => Some(&self.payments),
+            PAY | REFUND | LATE_CHARGE | RETURN_CHARGE => Some(&self.payments),
             SHIP | HOLD | CANCEL_DELIVERY => Some(&self.carrier),
+            HANDOVER | TRACK => Some(&self.tracking),
             NOTIFY | TELL | SEND => Some(&self.kakao),
             _ => None,
         }
     }
+}
+
+fn caller(call: &Call) -> Caller {
+    (call.saga_id, call.step)
+}
+
+fn is_told(probe: &Probe) -> bool {
+    !matches!(probe, Probe::Unknown { .. })
 }

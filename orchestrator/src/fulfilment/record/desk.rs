@@ -5,7 +5,7 @@ use aggregates::kakao::{self, Kind, Message, Notice};
 use aggregates::money::Money;
 use aggregates::order::{self, Order, Status};
 use aggregates::payment::{self, Charge, Payment};
-use aggregates::saga::CauseKind;
+use aggregates::saga::{CauseKind, NOT_DONE, Standing, State};
 use aggregates::{Decider, Event, ids};
 use chrono::{DateTime, Utc};
 use eventstore::{Category, Expected, StreamAppend};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{NOTIFY, SentOutput};
 use crate::execute::{Aggregate, to_stream};
 use crate::fulfilment::facts::Facts;
+use crate::fulfilment::messages::attempts;
 use crate::saga::definition::{RecordError, Transition};
 use crate::saga::history::History;
 
@@ -38,7 +39,7 @@ impl<'a> Desk<'a> {
         history: &'a History,
         transition: &'a Transition<'a>,
     ) -> Result<Self, RecordError> {
-        let facts = Facts::fold(history.events()).map_err(to_error)?;
+        let facts = Facts::fold(history.events()).map_err(RecordError::of)?;
         Ok(Self {
             history,
             transition,
@@ -95,7 +96,7 @@ impl<'a> Desk<'a> {
     pub(super) fn kept(&self) -> Result<Charge, RecordError> {
         let payment = self.facts.payment.as_ref();
         // Once it went back it is the last one: a repeated refund is then found to be on record.
-        let charge = payment.and_then(|payment| payment.kept().or_else(|| payment.charges.last()));
+        let charge = payment.and_then(|payment| payment.kept().or_else(|| payment.last()));
         charge.cloned().ok_or_else(|| RecordError {
             reason: "nothing was charged".to_owned(),
         })
@@ -106,7 +107,7 @@ impl<'a> Desk<'a> {
             at: self.at(),
             action,
         };
-        let events = Order::decide(&self.facts.order, &command).map_err(to_error)?;
+        let events = Order::decide(&self.facts.order, &command).map_err(RecordError::of)?;
         self.note_order(events)
     }
 
@@ -157,7 +158,7 @@ impl<'a> Desk<'a> {
             at: self.at(),
             action,
         };
-        let events = Payment::decide(&self.facts.payment, &command).map_err(to_error)?;
+        let events = Payment::decide(&self.facts.payment, &command).map_err(RecordError::of)?;
         for event in events {
             let event = Event::from(event);
             self.learn(&event)?;
@@ -174,7 +175,7 @@ impl<'a> Desk<'a> {
             at: self.at(),
             action,
         };
-        let events = Delivery::decide(&self.facts.delivery, &command).map_err(to_error)?;
+        let events = Delivery::decide(&self.facts.delivery, &command).map_err(RecordError::of)?;
         for event in events {
             let event = Event::from(event);
             self.learn(&event)?;
@@ -199,15 +200,28 @@ impl<'a> Desk<'a> {
         self.message(step, kakao::Action::Request)
     }
 
-    pub(super) fn sent(&mut self, step: &str, sent: &SentOutput) -> Result<(), RecordError> {
-        let (channel, provider_ref) = (sent.channel.clone(), sent.reference.clone());
-        self.message(
-            step,
-            kakao::Action::RecordSent {
-                channel,
-                provider_ref,
-            },
+    /// A message that was suppressed is wanted after all.
+    pub(super) fn request_again(&mut self, step: &str) -> Result<(), RecordError> {
+        self.message(step, kakao::Action::RequestAgain)
+    }
+
+    /// Whether a step was given up as not done before these events.
+    pub(super) fn was_closed(&self, step: &str) -> bool {
+        let step = self.transition.before.step(step);
+        step.is_some_and(
+            |step| matches!(&step.standing, Standing::Refused { code, .. } if code == NOT_DONE),
         )
+    }
+
+    /// Whether these events give a step another chance.
+    pub(super) fn is_renewed(&self, step: &str) -> bool {
+        let round = |state: &State| state.step(step).map_or(0, |step| step.round);
+        round(self.transition.after) > round(self.transition.before)
+    }
+
+    pub(super) fn sent(&mut self, step: &str, sent: SentOutput) -> Result<(), RecordError> {
+        let sent = sent.dispatch(attempts(self.transition.after, step));
+        self.message(step, kakao::Action::RecordSent(sent))
     }
 
     pub(super) fn failed(
@@ -216,7 +230,15 @@ impl<'a> Desk<'a> {
         code: String,
         reason: String,
     ) -> Result<(), RecordError> {
-        self.message(step, kakao::Action::RecordFailure { code, reason })
+        let attempts = attempts(self.transition.after, step);
+        self.message(
+            step,
+            kakao::Action::RecordFailure {
+                code,
+                reason,
+                attempts,
+            },
+        )
     }
 
     pub(super) fn suppress(&mut self, step: &str, reason: &str) -> Result<(), RecordError> {
@@ -243,7 +265,7 @@ impl<'a> Desk<'a> {
             at: self.at(),
             action,
         };
-        let events = Message::decide(&None, &command).map_err(to_error)?;
+        let events = Message::decide(&None, &command).map_err(RecordError::of)?;
         self.messages
             .extend(events.into_iter().map(|event| (id, Event::from(event))));
         Ok(())
@@ -261,7 +283,7 @@ impl<'a> Desk<'a> {
     fn learn(&mut self, event: &Event) -> Result<(), RecordError> {
         self.facts = std::mem::take(&mut self.facts)
             .evolve(event)
-            .map_err(to_error)?;
+            .map_err(RecordError::of)?;
         Ok(())
     }
 
@@ -303,11 +325,5 @@ impl History {
     fn append(&self, category: Category, id: Uuid, events: Vec<Event>) -> StreamAppend {
         let expected = self.expected(&category);
         to_stream(category, id, expected, events, id)
-    }
-}
-
-fn to_error(error: impl std::fmt::Display) -> RecordError {
-    RecordError {
-        reason: error.to_string(),
     }
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use eventstore::{Category, Checkpoint, EventStore, Position, RecordedEvent};
+use eventstore::{Category, Checkpoint, EventStore, RecordedEvent};
 use futures_util::Stream;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -76,7 +76,7 @@ pub async fn follow(
     });
     let from = match last_seen.transpose()? {
         Some(checkpoint) => checkpoint,
-        None => checkpoint_at(&edge.store, query.after).await?,
+        None => checkpoint_at(&edge, query.after).await?,
     };
     // Reads the first page before answering, so that a checkpoint of another log is refused with a status.
     let first = edge
@@ -98,29 +98,15 @@ pub async fn follow(
 }
 
 /// The checkpoint of a position; of the log's end where none is named.
-async fn checkpoint_at(store: &EventStore, position: Option<i64>) -> Result<Checkpoint, Problem> {
-    let position = match position {
-        Some(position) => filter::after(position)?,
-        None => store.head().await.map_err(|error| read_failed(&error))?,
+async fn checkpoint_at(edge: &Edge, position: Option<i64>) -> Result<Checkpoint, Problem> {
+    let found = match position {
+        Some(position) => edge.checkpoint(filter::after(position)?).await,
+        None => edge.newest().await.map(Some),
     };
-    if position == Position::ZERO {
-        return Ok(Checkpoint::START);
-    }
-    let before = Position(position.0 - 1);
-    let page = store
-        .read_all(before, 1, None)
-        .await
-        .map_err(|error| read_failed(&error))?;
-    match page.events.first() {
-        Some(event) => Ok(Checkpoint {
-            position: event.position,
-            event_id: event.event_id,
-        }),
-        None => Err(Problem::new(
-            &catalogue::INVALID_QUERY,
-            "after lies beyond the end of the log.",
-        )),
-    }
+    found.map_err(|error| read_failed(&error))?.ok_or_else(|| {
+        let detail = "after lies beyond the end of the log.";
+        Problem::new(&catalogue::INVALID_QUERY, detail)
+    })
 }
 
 /// One subscriber's place in the log.

@@ -19,6 +19,8 @@ pub struct WireEvent<'a> {
     stream: String,
     /// Place in its stream: 1, 2, 3, ...
     version: i64,
+    /// The version of the form that `data` has
+    schema_version: i16,
     /// Its own id
     event_id: Uuid,
     /// What happened
@@ -41,6 +43,7 @@ impl<'a> From<&'a RecordedEvent> for WireEvent<'a> {
             position: event.position.0,
             stream: event.stream.to_string(),
             version: event.version.0,
+            schema_version: event.schema_version,
             event_id: event.event_id,
             r#type: &event.event_type,
             data: &event.data,

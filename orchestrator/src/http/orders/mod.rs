@@ -10,4 +10,7 @@ pub use cancel::{__path_cancel, __path_delete, cancel, delete};
 pub use document::OrderDocument;
 pub use form::Defaults;
 pub use place::{__path_place, place};
-pub use show::{__path_delivery, __path_order, __path_payment, delivery, order, payment};
+pub use show::{
+    __path_delivery, __path_order, __path_payment, delivery, delivery_document, order,
+    order_document, payment, payment_document,
+};

@@ -14,7 +14,7 @@ use crate::http::auth::Principal;
 use crate::http::catalogue;
 use crate::http::consistency::{CONSISTENCY_TOKEN, token};
 use crate::http::docs::Refusals;
-use crate::http::extract::JsonBody;
+use crate::http::extract::{JsonBody, trace};
 use crate::http::idempotency::{self, REPLAYED};
 use crate::http::outcome::store_unavailable_for;
 use crate::http::problem::{Problem, ProblemDocument};
@@ -64,6 +64,7 @@ pub async fn place(
         principal: principal.name.to_string(),
         key,
         source: Some(SOURCE.to_owned()),
+        trace: trace(&headers),
     };
     match edge.fulfilment.place(command).await {
         Ok(PlaceAnswer::Answered(answer)) => Ok(answered(&answer, known_before)),
@@ -112,7 +113,7 @@ fn failed(error: &PlaceError) -> Problem {
     match error {
         PlaceError::PaymentUnavailable { retry_after } => {
             Problem::new(&catalogue::PAYMENT_UNAVAILABLE, "")
-                .retry_after(retry_after.as_secs().max(1))
+                .retry_after(whole_seconds(*retry_after))
         }
         PlaceError::StoreUnavailable {
             retry_after,
@@ -121,4 +122,9 @@ fn failed(error: &PlaceError) -> Problem {
         PlaceError::Vault(_) => store_unavailable_for(error, std::time::Duration::ZERO),
         PlaceError::Unreadable(_) | PlaceError::Rejected(_) => Problem::internal(error),
     }
+}
+
+/// Rounded up: whoever comes a moment too early is refused again.
+fn whole_seconds(wait: std::time::Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

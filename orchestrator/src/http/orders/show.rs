@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::document::OrderLinks;
+use crate::execute::Versioned;
+use crate::http::as_of::AsOf;
 use crate::http::auth::Principal;
 use crate::http::docs::Refusals;
 use crate::http::etag::versioned;
-use crate::http::extract::ApiPath;
-use crate::http::outcome::load_failed;
+use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
 
-/// Read an order as it is now
+/// Read an order as it is now, or as it was
 ///
-/// Always current. Name, phone and address are shown to the order's own customer only.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
+/// Always current; with `asOf` as it was after that event of the log, 404 before it was placed. Name, phone and address are shown to the order's own customer only.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order"), AsOf),
     responses((status = 200, description = "The order", body = Object, headers(("ETag" = String, description = "Its version"))),
         (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
 pub async fn order(
@@ -30,15 +31,12 @@ pub async fn order(
     principal: Principal,
     headers: HeaderMap,
     ApiPath(id): ApiPath<Uuid>,
+    ApiQuery(as_of): ApiQuery<AsOf>,
 ) -> Result<Response, Problem> {
-    let found = edge
-        .fulfilment
-        .order(id)
-        .await
-        .map_err(|error| load_failed(&error))?;
-    let Some(found) = found.filter(|found| principal.may_see(&found.value.customer_id)) else {
-        return Err(Problem::not_found("order"));
-    };
+    let found = as_of.find::<Order>(&edge, id).await?;
+    let found = visible(found, "order", |order| {
+        principal.may_see(&order.customer_id)
+    })?;
     let mut document = order_document(&found.value);
     if principal.is_customer(&found.value.customer_id) || edge.callers.is_open() {
         add_details(&edge, &found.value, &mut document).await;
@@ -46,8 +44,8 @@ pub async fn order(
     Ok(versioned(&headers, found.version, &document))
 }
 
-/// Read an order's payment as it is now
-#[utoipa::path(get, path = "/payments/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order")),
+/// Read an order's payment as it is now, or as it was
+#[utoipa::path(get, path = "/payments/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order"), AsOf),
     responses((status = 200, description = "The payment", body = Object, headers(("ETag" = String, description = "Its version"))),
         (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
 pub async fn payment(
@@ -55,24 +53,18 @@ pub async fn payment(
     principal: Principal,
     headers: HeaderMap,
     ApiPath(id): ApiPath<Uuid>,
+    ApiQuery(as_of): ApiQuery<AsOf>,
 ) -> Result<Response, Problem> {
-    let found = edge
-        .fulfilment
-        .payment(id)
-        .await
-        .map_err(|error| load_failed(&error))?;
-    match found.filter(|found| principal.may_see(&found.value.customer_id)) {
-        Some(found) => Ok(versioned(
-            &headers,
-            found.version,
-            &payment_document(&found.value),
-        )),
-        None => Err(Problem::not_found("payment")),
-    }
+    let found = as_of.find::<Payment>(&edge, id).await?;
+    let found = visible(found, "payment", |payment| {
+        principal.may_see(&payment.customer_id)
+    })?;
+    let document = payment_document(&found.value);
+    Ok(versioned(&headers, found.version, &document))
 }
 
-/// Read an order's delivery as it is now
-#[utoipa::path(get, path = "/deliveries/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order")),
+/// Read an order's delivery as it is now, or as it was
+#[utoipa::path(get, path = "/deliveries/{id}", tag = "aggregates", params(("id" = Uuid, Path, description = "The order"), AsOf),
     responses((status = 200, description = "The delivery", body = Object, headers(("ETag" = String, description = "Its version"))),
         (status = 304, description = "Unchanged since If-None-Match"), Refusals))]
 pub async fn delivery(
@@ -80,23 +72,29 @@ pub async fn delivery(
     principal: Principal,
     headers: HeaderMap,
     ApiPath(id): ApiPath<Uuid>,
+    ApiQuery(as_of): ApiQuery<AsOf>,
 ) -> Result<Response, Problem> {
-    let found = edge
-        .fulfilment
-        .delivery(id)
-        .await
-        .map_err(|error| load_failed(&error))?;
-    match found.filter(|found| principal.may_see(&found.value.customer_id)) {
-        Some(found) => Ok(versioned(
-            &headers,
-            found.version,
-            &delivery_document(&found.value),
-        )),
-        None => Err(Problem::not_found("delivery")),
-    }
+    let found = as_of.find::<Delivery>(&edge, id).await?;
+    let found = visible(found, "delivery", |delivery| {
+        principal.may_see(&delivery.customer_id)
+    })?;
+    let document = delivery_document(&found.value);
+    Ok(versioned(&headers, found.version, &document))
 }
 
-fn order_document(order: &Order) -> Value {
+/// What was found, if the caller may see it: what belongs to somebody else looks like nothing at all.
+fn visible<T>(
+    found: Option<Versioned<T>>,
+    what: &str,
+    may_see: impl FnOnce(&T) -> bool,
+) -> Result<Versioned<T>, Problem> {
+    found
+        .filter(|found| may_see(&found.value))
+        .ok_or_else(|| Problem::not_found(what))
+}
+
+/// An order as everybody may see it who may see it at all.
+pub fn order_document(order: &Order) -> Value {
     let first = order.lines.first();
     json!({
         "orderId": order.order_id,
@@ -139,7 +137,8 @@ async fn add_details(edge: &Edge, order: &Order, document: &mut Value) {
     }
 }
 
-fn payment_document(payment: &Payment) -> Value {
+/// A payment on the wire.
+pub fn payment_document(payment: &Payment) -> Value {
     let last = payment.charges.last();
     json!({
         "id": payment.order_id,
@@ -161,7 +160,8 @@ fn payment_document(payment: &Payment) -> Value {
     })
 }
 
-fn delivery_document(delivery: &Delivery) -> Value {
+/// A delivery on the wire.
+pub fn delivery_document(delivery: &Delivery) -> Value {
     json!({
         "id": delivery.order_id,
         "orderId": delivery.order_id,

@@ -35,7 +35,7 @@ pub struct SagaQuery {
     size: Option<usize>,
     /// `page.next` of the page before
     cursor: Option<String>,
-    /// With `overdue`: `page.asOf` of the first page, so that all pages mean the same moment
+    /// With `overdue`: the moment that is meant, now if absent. `_links.next` carries it, so that all pages mean the same
     as_of: Option<chrono::DateTime<Utc>>,
 }
 

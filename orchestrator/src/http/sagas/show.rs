@@ -4,6 +4,7 @@ use aggregates::saga::{Phase, Standing, State as SagaState, Step};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use eventstore::RecordedEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::http::log::WireEvent;
 use crate::http::outcome::{load_saga_failed, read_failed};
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
-use crate::saga::definition::Saga;
+use crate::saga::definition::{Definition, Saga};
 use crate::saga::view::{LoadError, SAGA, Snapshot};
 
 /// Show one saga
@@ -29,18 +30,13 @@ pub async fn show(
     _operator: Operator,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Response, Problem> {
-    let events = edge
-        .store
-        .read_related(id)
-        .await
-        .map_err(|error| read_failed(&error))?;
+    let events = related(&edge, id).await?;
     let history: Vec<Value> = events
         .iter()
         .filter(|event| event.stream.category == SAGA)
         .filter_map(|event| serde_json::to_value(WireEvent::from(event)).ok())
         .collect();
-    let snapshot =
-        Snapshot::fold(id, events).map_err(|left| load_saga_failed(&LoadError::LeftAlone(left)))?;
+    let snapshot = fold(id, events)?;
     let mut document = summary(id, &snapshot.state);
     let saga = edge
         .fulfilment
@@ -55,6 +51,20 @@ pub async fn show(
     Ok(Json(document).into_response())
 }
 
+/// The saga as it is now.
+pub(super) async fn load(edge: &Edge, id: Uuid) -> Result<Snapshot, Problem> {
+    fold(id, related(edge, id).await?)
+}
+
+async fn related(edge: &Edge, id: Uuid) -> Result<Vec<RecordedEvent>, Problem> {
+    let events = edge.store.read_related(id).await;
+    events.map_err(|error| read_failed(&error))
+}
+
+fn fold(id: Uuid, events: Vec<RecordedEvent>) -> Result<Snapshot, Problem> {
+    Snapshot::fold(id, events).map_err(|left| load_saga_failed(&LoadError::LeftAlone(left)))
+}
+
 /// A saga in one row, as it is in the list.
 pub(super) fn summary(id: Uuid, state: &SagaState) -> Value {
     let current = state.current();
@@ -66,6 +76,7 @@ pub(super) fn summary(id: Uuid, state: &SagaState) -> Value {
         "step": current.map(|step| &step.name),
         "attempt": current.map_or(0, |step| step.attempt),
         "dueAt": state.due_at(),
+        "code": current.and_then(|step| step.parked.as_ref()).map(|parked| &parked.code),
         "reason": state.reason(),
         "atStake": state.at_stake(),
         "suggestion": current.and_then(|step| step.parked.as_ref()).map(|parked| &parked.suggestion),
@@ -111,18 +122,20 @@ fn waits_for(state: &SagaState) -> Value {
         .collect()
 }
 
-/// The steps that are still to be done, in order.
+/// The steps that are still to be done, in order: those of the main line, then the side branches.
 fn remaining(saga: &dyn Saga, state: &SagaState) -> Value {
     let settled = |name: &str| state.step(name).is_some_and(Step::is_settled);
     let names: Vec<&str> = match state.phase {
         Phase::Completed | Phase::Unwound => Vec::new(),
         Phase::Unwinding => saga.unwind(state),
-        Phase::New | Phase::Forward => saga
-            .definition()
-            .forward
-            .iter()
-            .map(|step| step.name)
-            .collect(),
+        Phase::New | Phase::Forward => {
+            let Definition {
+                forward, branches, ..
+            } = saga.definition();
+            let main = forward.iter().map(|step| step.name);
+            main.chain(branches.iter().map(|branch| branch.step.name))
+                .collect()
+        }
     };
     names.into_iter().filter(|name| !settled(name)).collect()
 }

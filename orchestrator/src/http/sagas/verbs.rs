@@ -1,165 +1,115 @@
 //! `POST /sagas/{id}/{verb}`: what an operator can do about a saga. Each is an event: who, why, when.
 
-use aggregates::field::TextRule;
-use aggregates::saga::Verdict;
+use std::time::Duration;
+
+use aggregates::field::FieldError;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::show::summary;
+use super::show::{load, summary};
+use super::wish::{VERBS, Wish, wish};
 use crate::http::auth::Operator;
 use crate::http::catalogue;
+use crate::http::consistency::preferred_wait;
 use crate::http::docs::Refusals;
 use crate::http::extract::{ApiPath, JsonBody};
 use crate::http::fields::Fields;
-use crate::http::outcome::{load_saga_failed, read_failed, verb_failed};
+use crate::http::outcome::verb_failed;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
-use crate::saga::verbs::{Cancel, Finding, Request};
-use crate::saga::view::{LoadError, Snapshot};
+use crate::saga::aftermath::{Aftermath, End};
+use crate::saga::verbs::{Request, Selection, Verb, VerbError};
 
-/// What may stand in the log as a reason.
-const REASON: TextRule = TextRule::line("The reason", 500);
-
-/// The body of every verb.
-struct Wish {
-    reason: String,
-    step: Option<String>,
-    outcome: Option<Verdict>,
-    evidence: Value,
-    force: bool,
-}
+/// How long the answer waits for what comes of it when the client does not say: one call of a provider.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
 /// Intervene in a saga
 ///
 /// `retry` a parked step, `resolve` it as done or undone on evidence, `skip` a step that may be left out, or `cancel`
-/// the saga as the customer would. Without `step` the one that the saga hangs on is meant.
+/// the saga as the customer would. Without `step` the one that the saga hangs on is meant. The answer says what came of
+/// it (`result`: completed, unwound, waiting, parked again, or still trying), for which it waits a moment, or as long as
+/// `Prefer: wait=<seconds>` says, up to 30.
 #[utoipa::path(post, path = "/sagas/{id}/{verb}", tag = "sagas",
-    params(("id" = Uuid, Path, description = "The saga"), ("verb" = String, Path, description = "retry, resolve, skip or cancel")),
+    params(("id" = Uuid, Path, description = "The saga"), ("verb" = String, Path, description = "retry, resolve, skip or cancel"),
+        ("Prefer" = Option<String>, Header, description = "wait=<seconds>")),
     request_body(content = Object, example = json!({
-        "reason": "refunded by hand", "step": "refund", "outcome": "done", "evidence": {"refundRef": "R-17"}, "force": false
+        "reason": "refunded by hand", "step": "refund", "outcome": "done", "evidence": {"ref": "R-17"}, "force": true
     })),
-    responses((status = 202, description = "In the log; the saga goes on", body = Object),
+    responses((status = 200, description = "In the log, and this came of it", body = Object),
+        (status = 202, description = "In the log; nothing has come of it yet", body = Object),
         (status = 409, description = "The saga is not in need of that", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-request", body = ProblemDocument, content_type = "application/problem+json"),
         Refusals))]
 pub async fn act(
     State(edge): State<Edge>,
     Operator(principal): Operator,
+    headers: HeaderMap,
     ApiPath((id, verb)): ApiPath<(Uuid, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    if !["retry", "resolve", "skip", "cancel"].contains(&verb.as_str()) {
+    if !VERBS.contains(&verb.as_str()) {
         return Err(Problem::not_found(
             "verb; they are retry, resolve, skip and cancel",
         ));
     }
-    let wish = read(&body, &verb)
-        .map_err(|errors| Problem::fields(&catalogue::INVALID_REQUEST, errors))?;
+    let (verb, wish) = read(&body, &verb)?;
     let request = Request {
         actor: principal.name.to_string(),
-        reason: wish.reason.clone(),
+        reason: wish.reason,
     };
     let engine = edge.fulfilment.engine();
-    if verb == "cancel" {
-        let answer = engine
-            .cancel(id, &request)
-            .await
-            .map_err(|error| verb_failed(&error))?;
-        if let Cancel::Refused { code } = answer {
-            return Err(Problem::new(
-                &catalogue::PAST_POINT_OF_NO_RETURN,
-                format!("The saga says {code}."),
-            ));
-        }
-        return shown(&edge, id).await;
-    }
-    let step = match wish.step {
-        Some(step) => step,
-        None => current_step(&edge, id).await?,
-    };
-    let done = match (verb.as_str(), wish.outcome) {
-        ("retry", _) => engine.retry(id, &step, &request).await,
-        ("resolve", Some(outcome)) => {
-            let finding = Finding {
-                outcome,
-                evidence: wish.evidence,
-                force: wish.force,
-            };
-            engine.resolve(id, &step, finding, &request).await
-        }
-        _ => engine.skip(id, &step, &request).await,
-    };
-    done.map_err(|error| verb_failed(&error))?;
-    tracing::info!(saga = %id, step, verb, by = %principal.name, "an operator intervened");
-    shown(&edge, id).await
-}
-
-async fn load(edge: &Edge, id: Uuid) -> Result<Snapshot, Problem> {
-    let events = edge
-        .store
-        .read_related(id)
+    let any = Selection::default();
+    let taken = engine
+        .act(id, &verb, wish.step.as_deref(), &any, &request)
         .await
-        .map_err(|error| read_failed(&error))?;
-    Snapshot::fold(id, events).map_err(|left| load_saga_failed(&LoadError::LeftAlone(left)))
+        .map_err(|error| failed(&verb, &error))?;
+    let step = taken.step.as_deref().unwrap_or("-");
+    tracing::info!(saga = %id, step, verb = verb.name(), by = %principal.name, "an operator intervened");
+    let wait = preferred_wait(&headers).unwrap_or(DEFAULT_WAIT);
+    let aftermath = engine.aftermath(id, &taken, tokio::time::sleep(wait)).await;
+    let mut document = summary(id, &load(&edge, id).await?.state);
+    tell(&aftermath, &mut document);
+    let status = match aftermath.end {
+        End::Trying => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    };
+    Ok((status, Json(document)).into_response())
 }
 
-async fn current_step(edge: &Edge, id: Uuid) -> Result<String, Problem> {
-    let snapshot = load(edge, id).await?;
-    let current = snapshot.state.current().map(|step| step.name.clone());
-    current.ok_or_else(|| {
-        Problem::new(
-            &catalogue::CONFLICT,
-            "The saga hangs on no step; nothing needs help.",
-        )
-    })
+/// What a person says a step came to becomes the order's books; where it cannot, it is the evidence that is refused.
+fn failed(verb: &Verb, error: &VerbError) -> Problem {
+    match (verb, error) {
+        (Verb::Resolve(_), VerbError::Record(why)) => {
+            let refused = FieldError::new("/evidence", format!("{why}."));
+            Problem::fields(&catalogue::INVALID_REQUEST, vec![refused])
+        }
+        _ => verb_failed(error),
+    }
 }
 
-async fn shown(edge: &Edge, id: Uuid) -> Result<Response, Problem> {
-    let snapshot = load(edge, id).await?;
-    Ok((StatusCode::ACCEPTED, Json(summary(id, &snapshot.state))).into_response())
+/// Adds what came of an intervention.
+pub(super) fn tell(aftermath: &Aftermath, document: &mut Value) {
+    document["result"] = aftermath.end.as_str().into();
+    document["step"] = aftermath.step.clone().into();
+    document["until"] = aftermath.until.map(|until| until.to_rfc3339()).into();
+    document["code"] = aftermath.code.clone().into();
+    document["reason"] = aftermath.reason.clone().into();
 }
 
-fn read(body: &Value, verb: &str) -> Result<Wish, Vec<aggregates::field::FieldError>> {
+fn read(body: &Value, verb: &str) -> Result<(Verb, Wish), Problem> {
     let mut errors = Vec::new();
-    let Some(mut fields) = Fields::root(body, &mut errors) else {
-        return Err(errors);
-    };
-    let reason = fields.required_text("reason");
-    let step = fields.text("step");
-    let outcome = match fields.text("outcome").as_deref() {
-        Some("done") => Some(Verdict::Done),
-        Some("undone") => Some(Verdict::Undone),
-        Some(_) => {
-            fields.refuse("outcome", "outcome must be done or undone.");
-            None
-        }
-        None => {
-            if verb == "resolve" && !fields.has("outcome") {
-                fields.refuse("outcome", "outcome is missing.");
-            }
-            None
-        }
-    };
-    let evidence = fields.any("evidence").unwrap_or(Value::Null);
-    let force = fields.flag("force").unwrap_or_default();
-    fields.finish();
-    errors.extend(
-        reason
-            .as_deref()
-            .and_then(|reason| REASON.check("/reason", reason)),
-    );
-    match reason {
-        Some(reason) if errors.is_empty() => Ok(Wish {
-            reason,
-            step,
-            outcome,
-            evidence,
-            force,
-        }),
-        _ => Err(errors),
+    let mut wished = None;
+    if let Some(mut fields) = Fields::root(body, &mut errors) {
+        let mut read = wish(&mut fields, Some(verb));
+        wished = read.verb.take().map(|verb| (verb, read));
+        fields.finish();
+    }
+    match wished {
+        Some(wished) if errors.is_empty() => Ok(wished),
+        _ => Err(Problem::fields(&catalogue::INVALID_REQUEST, errors)),
     }
 }

@@ -12,7 +12,7 @@ use projections::{CustomerFilter, CustomerList, Page, View};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::list::{Collection, ListQuery, Scope, query_failed};
+use super::list::{Collection, ListQuery, Scope, nothing, query_failed};
 use crate::http::auth::Principal;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
@@ -31,7 +31,7 @@ pub async fn orders(
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Result<Response, Problem> {
     let page = rows(&edge, &principal, &freshness, &query, CustomerList::Orders).await?;
-    Ok(query.answer_page("orders", &page, OrderItem::from))
+    Ok(query.answer_page("orders", &[], &page, OrderItem::from))
 }
 
 /// List payments, those of the youngest orders first
@@ -51,8 +51,7 @@ pub async fn payments(
         CustomerList::Payments,
     )
     .await?;
-    let items: Vec<PaymentItem<'_>> = page.rows.iter().filter_map(PaymentItem::of).collect();
-    Ok(query.answer("payments", &items, page.next.as_deref()))
+    Ok(query.answer_page("payments", &[], &page, PaymentItem::of))
 }
 
 /// List deliveries, those of the youngest orders first
@@ -72,8 +71,7 @@ pub async fn deliveries(
         CustomerList::Deliveries,
     )
     .await?;
-    let items: Vec<DeliveryItem<'_>> = page.rows.iter().filter_map(DeliveryItem::of).collect();
-    Ok(query.answer("deliveries", &items, page.next.as_deref()))
+    Ok(query.answer_page("deliveries", &[], &page, DeliveryItem::of))
 }
 
 /// The rows of the customer view that a list asks for and its caller may see.
@@ -84,34 +82,43 @@ pub(super) async fn rows(
     query: &ListQuery,
     list: CustomerList,
 ) -> Result<Page<CustomerRow>, Problem> {
-    query.check()?;
-    let status = query.status.as_deref();
-    match list {
-        CustomerList::Orders => filter::one_of::<OrderStatus>("status", status),
-        CustomerList::Payments => filter::one_of::<PaymentStatus>("status", status),
-        CustomerList::Deliveries => filter::one_of::<DeliveryStatus>("status", status),
-    }?;
+    let filter = customer_filter(principal, query, list)?;
     freshness.of(edge, View::Customer).await?;
-    let customer_id = match query.customer(principal) {
-        Scope::All => None,
-        Scope::One(customer) => Some(customer),
-        Scope::Nothing => {
-            return Ok(Page {
-                rows: Vec::new(),
-                next: None,
-                position: eventstore::Position::ZERO,
-            });
-        }
-    };
-    let filter = CustomerFilter {
-        list,
-        customer_id,
-        status: query.status.clone(),
+    let Some(filter) = filter else {
+        return Ok(nothing());
     };
     edge.projections
         .customer_rows(&filter, &query.page())
         .await
         .map_err(|error| query_failed(&error))
+}
+
+/// What a list asks for, checked; `None` where its caller may see nothing of it.
+pub(super) fn customer_filter(
+    principal: &Principal,
+    query: &ListQuery,
+    list: CustomerList,
+) -> Result<Option<CustomerFilter>, Problem> {
+    query.check()?;
+    let status = query.status.as_deref();
+    match list {
+        CustomerList::Orders => filter::one_of::<OrderStatus>("status", status).map(drop),
+        CustomerList::Payments => filter::one_of::<PaymentStatus>("status", status).map(drop),
+        CustomerList::Deliveries => filter::one_of::<DeliveryStatus>("status", status).map(drop),
+    }?;
+    let placed = query.span()?;
+    let customer_id = match query.customer(principal) {
+        Scope::All => None,
+        Scope::One(customer) => Some(customer),
+        Scope::Nothing => return Ok(None),
+    };
+    Ok(Some(CustomerFilter {
+        list,
+        customer_id,
+        status: query.status.clone(),
+        waybill: query.q(),
+        placed,
+    }))
 }
 
 /// An order in a list.
@@ -162,21 +169,21 @@ struct PaymentItem<'a> {
     customer_id: &'a str,
     currency: Currency,
     #[serde(flatten)]
-    facts: &'a PaymentFacts,
+    facts: Option<&'a PaymentFacts>,
     #[serde(rename = "_links")]
     links: Links,
 }
 
 impl<'a> PaymentItem<'a> {
-    fn of(row: &'a CustomerRow) -> Option<PaymentItem<'a>> {
-        Some(PaymentItem {
+    fn of(row: &'a CustomerRow) -> PaymentItem<'a> {
+        PaymentItem {
             id: row.order_id,
             order_id: row.order_id,
             customer_id: &row.customer_id,
             currency: row.currency,
-            facts: row.payment.as_ref()?,
+            facts: row.payment.as_ref(),
             links: Links::to("payments", row.order_id),
-        })
+        }
     }
 }
 
@@ -188,20 +195,20 @@ struct DeliveryItem<'a> {
     order_id: Uuid,
     customer_id: &'a str,
     #[serde(flatten)]
-    facts: &'a DeliveryFacts,
+    facts: Option<&'a DeliveryFacts>,
     #[serde(rename = "_links")]
     links: Links,
 }
 
 impl<'a> DeliveryItem<'a> {
-    fn of(row: &'a CustomerRow) -> Option<DeliveryItem<'a>> {
-        Some(DeliveryItem {
+    fn of(row: &'a CustomerRow) -> DeliveryItem<'a> {
+        DeliveryItem {
             id: row.order_id,
             order_id: row.order_id,
             customer_id: &row.customer_id,
-            facts: row.delivery.as_ref()?,
+            facts: row.delivery.as_ref(),
             links: Links::to("deliveries", row.order_id),
-        })
+        }
     }
 }
 

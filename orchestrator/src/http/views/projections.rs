@@ -1,18 +1,16 @@
-//! `GET /projections` and `POST /projections/{name}/rebuild`: how the views are, and folding them anew.
+//! `GET /projections`: how the views are.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use projections::{RunError, View};
 use serde_json::json;
 
 use crate::http::auth::Operator;
-use crate::http::catalogue;
 use crate::http::docs::Refusals;
 use crate::http::extract::ApiPath;
 use crate::http::outcome::store_unavailable;
-use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::problem::Problem;
 use crate::http::state::Edge;
 
 /// How all views are
@@ -47,40 +45,8 @@ pub async fn show(
     Ok(Json(json!({ "projection": status, "lastRebuild": last_rebuild })).into_response())
 }
 
-/// Fold a view anew from the first event
-///
-/// Readers see the live rows until the new ones take their place. GET /projections/{name} shows the progress.
-#[utoipa::path(post, path = "/projections/{name}/rebuild", tag = "views",
-    params(("name" = String, Path, description = "customer, message or saga")),
-    responses((status = 202, description = "Started", body = Object),
-        (status = 409, description = "Already under way", body = ProblemDocument, content_type = "application/problem+json"),
-        Refusals))]
-pub async fn rebuild(
-    State(edge): State<Edge>,
-    Operator(principal): Operator,
-    ApiPath(name): ApiPath<String>,
-) -> Result<Response, Problem> {
-    let view = view(&name)?;
-    if !edge
-        .rebuilds
-        .start(&edge.projections, view, &edge.tasks, &edge.stop)
-    {
-        return Err(Problem::new(
-            &catalogue::CONFLICT,
-            format!("The view {name} is being rebuilt already."),
-        ));
-    }
-    tracing::info!(view = %view, by = %principal.name, "rebuilding a view");
-    let place = format!("/projections/{name}");
-    Ok((
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, place.clone())],
-        Json(json!({ "projection": name, "status": place })),
-    )
-        .into_response())
-}
-
-fn view(name: &str) -> Result<View, Problem> {
+/// The view of that name.
+pub(super) fn view(name: &str) -> Result<View, Problem> {
     name.parse()
         .map_err(|_| Problem::not_found("view; they are customer, message and saga"))
 }

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::ledger::{Op, Port};
 
 /// One way for a single call to go wrong.
@@ -30,6 +32,10 @@ pub enum Fault {
 /// | `timeout-uncharged` | loses the first call of a key, nothing is charged; the second call of the key works |
 /// | `slow-<ms>` | takes that many milliseconds before it charges and answers |
 /// | `down` | cannot be reached, however often it is called |
+/// | `amount-<n>` | has had so many won authenticated, and charges nothing else |
+/// | `authenticated-<s>` | had it authenticated at that second of Unix time, and charges it within ten minutes of that only |
+///
+/// A colon and anything may follow a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Good,
@@ -38,20 +44,40 @@ enum Token {
     TimeoutUncharged,
     Slow(Duration),
     Down,
+    Amount(i64),
+    AuthenticatedAt(DateTime<Utc>),
+}
+
+/// What a token says of what its customer has authenticated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Authenticated {
+    pub(super) amount: Option<i64>,
+    pub(super) at: Option<DateTime<Utc>>,
 }
 
 impl Token {
     fn parse(text: &str) -> Self {
-        match text {
+        // Real tokens are unique; behind the word may be whatever makes this one so.
+        let word = text.split_once(':').map_or(text, |(word, _)| word);
+        match word {
             "decline" => Self::Decline,
             "timeout-charged" => Self::TimeoutCharged,
             "timeout-uncharged" => Self::TimeoutUncharged,
             "down" => Self::Down,
-            _ => text
-                .strip_prefix("slow-")
-                .and_then(|ms| ms.parse().ok())
-                .map_or(Self::Good, |ms| Self::Slow(Duration::from_millis(ms))),
+            _ => Self::with_number(word).unwrap_or(Self::Good),
         }
+    }
+
+    fn with_number(word: &str) -> Option<Self> {
+        let number = |prefix| word.strip_prefix(prefix)?.parse::<u32>().ok();
+        if let Some(ms) = number("slow-") {
+            return Some(Self::Slow(Duration::from_millis(ms.into())));
+        }
+        if let Some(amount) = number("amount-") {
+            return Some(Self::Amount(amount.into()));
+        }
+        let at = DateTime::from_timestamp(number("authenticated-")?.into(), 0)?;
+        Some(Self::AuthenticatedAt(at))
     }
 }
 
@@ -105,13 +131,29 @@ impl Faults {
     /// The fault that the token of a charge asks for at this call of `key`.
     pub(super) fn of_token(&mut self, token: &str, key: &str) -> Option<Fault> {
         match Token::parse(token) {
-            Token::Good => None,
+            Token::Good | Token::Amount(_) | Token::AuthenticatedAt(_) => None,
             Token::Decline => Some(Fault::Refuse("card-declined")),
             Token::TimeoutCharged => self.first_call(key).then_some(Fault::LoseReply),
             Token::TimeoutUncharged => self.first_call(key).then_some(Fault::LoseRequest),
             Token::Slow(delay) => Some(Fault::Slow(delay)),
             Token::Down => Some(Fault::Unreachable),
         }
+    }
+
+    /// What the token says of what was authenticated.
+    pub(super) fn authenticated(token: &str) -> Authenticated {
+        let mut told = Authenticated::default();
+        match Token::parse(token) {
+            Token::Amount(amount) => told.amount = Some(amount),
+            Token::AuthenticatedAt(at) => told.at = Some(at),
+            _ => {}
+        }
+        told
+    }
+
+    /// Whether the token is one of the words itself, which many orders share.
+    pub(super) fn is_word(token: &str) -> bool {
+        !token.contains(':') && Token::parse(token) != Token::Good
     }
 
     /// True once per key; the second call also forgets the key, so that the set stays small.
@@ -125,10 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_is_no_known_word_is_a_card_that_works() {
+    fn a_token_that_begins_with_no_known_word_is_a_card_that_works() {
         for token in ["tok_visa", "slow-", "slow-x", "declined", ""] {
             assert_eq!(Faults::default().of_token(token, "k"), None, "{token}");
         }
+        let declined = Faults::default().of_token("decline:order-7", "k");
+        assert_eq!(declined, Some(Fault::Refuse("card-declined")));
         let slow = Fault::Slow(Duration::from_millis(250));
         assert_eq!(Faults::default().of_token("slow-250", "k"), Some(slow));
     }

@@ -3,8 +3,8 @@
 use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
 
+use super::call::{Ask, Reply};
 use super::ledger::{Op, Port};
-use super::world::{Ask, Reply};
 use super::{Simulator, lock};
 use crate::providers::ports::{Accepted, Answer, Found, KakaoPort, Message};
 
@@ -17,24 +17,23 @@ impl KakaoPort for Simulator {
             let key = message.message_id.to_string();
             let fault = lock(&self.core.faults).next(Port::Kakao, Op::Send, &key);
             let ask = Ask {
-                port: Port::Kakao,
-                op: Op::Send,
-                key,
-                order_id: message.order_id,
                 kind: Some(message.kind),
-                money: None,
-                refusal: None,
+                ..Ask::new(Port::Kakao, Op::Send, key, message.order_id)
             };
             self.core.call(ask, fault).await.map(accepted)
         }
         .boxed()
     }
 
-    fn lookup(&self, message_id: Uuid) -> BoxFuture<'_, Found<Accepted>> {
+    fn lookup<'a>(
+        &'a self,
+        message_id: Uuid,
+        _phone: Option<&'a str>,
+    ) -> BoxFuture<'a, Found<Accepted>> {
         async move {
             let key = message_id.to_string();
             self.core
-                .lookup(Port::Kakao, Op::Send, &key)
+                .lookup(Port::Kakao, Op::Send, "", &key)
                 .await
                 .map(accepted)
         }
@@ -46,5 +45,7 @@ fn accepted(reply: Reply) -> Accepted {
     Accepted {
         channel: CHANNEL.to_owned(),
         reference: reply.result.unwrap_or_default(),
+        template: None,
+        fallback: None,
     }
 }

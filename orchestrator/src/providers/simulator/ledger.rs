@@ -1,5 +1,7 @@
-//! The simulator's append-only ledger: one JSON line per call, in the order of one global sequence, on disk before the
-//! answer. It is the outside truth that checkers compare the log with, and all that the simulator knows after a restart.
+//! The simulator's append-only ledger: one JSON line for each thing that a provider did or finally refused, scans of the vans
+//! included, in the order of one global sequence, on disk before the answer. A call that a fault swallows, and a question, leave
+//! no line. It is the outside truth that checkers compare the log with; after a restart the simulator knows it and the notes
+//! beside it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -257,6 +259,11 @@ impl Ledger {
             .lines
             .as_ref()
             .map(|lines| lines.send((line.seq, text)));
+    }
+
+    /// The last sequence that is on disk.
+    pub(super) fn synced_seq(&self) -> u64 {
+        self.synced.borrow().seq
     }
 
     /// Waits until `seq` is on disk; false when it never will be.

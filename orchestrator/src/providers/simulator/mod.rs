@@ -1,15 +1,29 @@
 //! The built-in simulator: a payment provider, a carrier and a message dealer with one memory and one ledger, so that the
 //! whole product runs with nothing configured and every effect outside can be checked afterwards.
 
+mod account;
+mod archive;
+mod books;
+mod call;
 mod carrier;
+mod failures;
 mod faults;
+mod fold;
 mod kakao;
+mod lanes;
 pub mod ledger;
+mod memory;
+mod names;
+mod notes;
 mod payment;
+mod reader;
+mod rules;
+mod sessions;
 mod vans;
+pub mod wire;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,11 +31,15 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
+use archive::Archive;
+use call::{Ask, Reply};
 pub use faults::Fault;
 use faults::Faults;
-use ledger::{Ledger, LedgerError, Op, Port};
-pub use world::Scan;
-use world::{Ask, Reply, World};
+pub use lanes::Scan;
+use ledger::{Ledger, LedgerError, Line, Op, Port};
+use notes::{Detail, Note, Notes, Reading, What};
+use reader::Reader;
+use world::{WINDOW, World};
 
 use super::ports::{Answer, Found, Refusal};
 
@@ -31,8 +49,8 @@ const HINTS: usize = 4096;
 /// How the simulator behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the ledger lies.
-    pub data_dir: PathBuf,
+    /// The ledger.
+    pub ledger: PathBuf,
     /// From the acceptance of a parcel to the van that takes it along.
     pub handover_after: Duration,
     /// From there to the door.
@@ -42,11 +60,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults of `serve`, with the ledger in `data_dir`.
+    /// Quick vans, and the ledger in `data_dir`. `serve` and `simulate` set the pace of the vans from their settings.
     #[must_use]
-    pub fn in_dir(data_dir: impl Into<PathBuf>) -> Self {
+    pub fn in_dir(data_dir: impl AsRef<Path>) -> Self {
         Self {
-            data_dir: data_dir.into(),
+            ledger: data_dir.as_ref().join(ledger::FILE_NAME),
             handover_after: Duration::from_mins(10),
             delivery_after: Duration::from_mins(20),
             time_limit: Duration::from_secs(3),
@@ -63,12 +81,19 @@ pub struct Simulator {
 #[derive(Debug)]
 struct Core {
     world: Mutex<World>,
+    notes: Mutex<Notes>,
     faults: Mutex<Faults>,
     ledger: Ledger,
+    reader: Reader,
     time_limit: Duration,
     /// Told when a van may have to come earlier than it was going to.
     dispatch: Arc<Notify>,
 }
+
+/// Nothing is acknowledged any more.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the simulator cannot write its books")]
+struct Broken;
 
 impl Drop for Core {
     fn drop(&mut self) {
@@ -80,13 +105,18 @@ impl Simulator {
     /// Recovers the world from its ledger and sends the vans out. The receiver yields the orders whose parcels were
     /// scanned: hints only, some may be missing. Must be called inside a Tokio runtime.
     pub fn open(options: &Options) -> Result<(Self, mpsc::Receiver<Uuid>), LedgerError> {
-        let mut world = World::new(options.handover_after, options.delivery_after);
-        let path = options.data_dir.join(ledger::FILE_NAME);
-        let ledger = Ledger::open(&path, |line| world.apply(&line))?;
+        let path = &options.ledger;
+        let archive = Archive::beside(path);
+        let (handover, delivery) = (options.handover_after, options.delivery_after);
+        let mut world = World::new(handover, delivery, WINDOW, archive);
+        let notes = Notes::beside(path);
+        let ledger = recover(path, &notes, &mut world)?;
         let core = Arc::new(Core {
             world: Mutex::new(world),
+            notes: Mutex::new(notes),
             faults: Mutex::new(Faults::default()),
             ledger,
+            reader: Reader::new(path.clone()),
             time_limit: options.time_limit,
             dispatch: Arc::new(Notify::new()),
         });
@@ -126,7 +156,7 @@ impl Core {
             None => self.settle(ask).await,
             Some(Fault::Refuse(code)) => {
                 self.settle(Ask {
-                    refusal: Some(code),
+                    refusal: Some(code.to_owned()),
                     ..ask
                 })
                 .await
@@ -156,23 +186,81 @@ impl Core {
 
     /// Decides under the one lock, then waits for the disk.
     async fn settle(&self, ask: Ask) -> Answer<Reply> {
-        let shipped = ask.op == Op::Ship;
-        let reply = {
-            let mut world = lock(&self.world);
-            let (line, reply) = world.ask(&ask, now());
-            self.ledger.push(&line);
-            reply
-        };
-        if !self.ledger.synced(reply.seq).await {
-            return Answer::Unknown("the simulator cannot write its ledger".into());
+        match self.commit(&ask).await {
+            Ok(reply) => match &reply.result {
+                Ok(_) => Answer::Done(reply),
+                Err(code) => Answer::Refused(refusal(code)),
+            },
+            Err(broken) => Answer::Unknown(broken.to_string()),
         }
-        if shipped {
+    }
+
+    /// Decides a call and waits for the disk.
+    async fn commit(&self, ask: &Ask) -> Result<Reply, Broken> {
+        let reply = self.decide(ask).ok_or(Broken)?;
+        if !self.ledger.synced(reply.seq).await {
+            return Err(Broken);
+        }
+        if ask.op == Op::Ship {
             self.dispatch.notify_one();
         }
-        match &reply.result {
-            Ok(_) => Answer::Done(reply),
-            Err(code) => Answer::Refused(refusal(code)),
+        Ok(reply)
+    }
+
+    /// Notes what the line will not say, then makes the line. Nothing, and no effect, when the note cannot be written.
+    fn decide(&self, ask: &Ask) -> Option<Reply> {
+        let mut world = lock(&self.world);
+        if let Some(detail) = &ask.detail {
+            let (key, detail) = (ask.key.clone(), detail.clone());
+            self.note(&world, What::Call { key, detail })?;
         }
+        let (line, reply) = world.ask(ask, now());
+        self.ledger.push(&line);
+        Some(reply)
+    }
+
+    /// The failure that is the answer to a call with this key: an earlier one, or the one that is drawn for the first call.
+    /// Nothing where the key has another answer. One that is not `kept` says nothing about the next call.
+    fn failure(&self, op: Op, key: &str, drawn: Option<&str>, kept: bool) -> Option<String> {
+        let mut world = lock(&self.world);
+        if let Some(code) = world.failure(op, key) {
+            return Some(code);
+        }
+        let code = drawn?.to_owned();
+        if world.lookup_anywhere(op, key).is_some() {
+            return None;
+        }
+        if kept {
+            let failure = What::Failure {
+                op,
+                key: key.to_owned(),
+                code: code.clone(),
+            };
+            self.note(&world, failure)?;
+            world.set_failure(op, key, code.clone());
+        }
+        Some(code)
+    }
+
+    /// When a payment was first seen; now, if it never was. Nothing when that cannot be noted.
+    fn first_seen(&self, payment: Uuid) -> Option<DateTime<Utc>> {
+        let mut world = lock(&self.world);
+        if let Some(first) = world.sessions.first(payment) {
+            return Some(first);
+        }
+        let at = now();
+        self.note(&world, What::Session { payment, at })?;
+        world.sessions.saw(payment, at);
+        Some(at)
+    }
+
+    /// Writes a note about the next line.
+    fn note(&self, world: &World, what: What) -> Option<()> {
+        let seq = world.last_seq() + 1;
+        let written = lock(&self.notes).write(&Note { seq, what });
+        written
+            .inspect_err(|error| tracing::error!(%error, "the simulator's notes cannot be written"))
+            .ok()
     }
 
     fn scan(&self, order: Uuid, scan: Scan, force: bool) -> Option<u64> {
@@ -182,11 +270,11 @@ impl Core {
         Some(line.seq)
     }
 
-    async fn lookup(&self, port: Port, op: Op, key: &str) -> Found<Reply> {
+    async fn lookup(&self, port: Port, op: Op, order_id: &str, key: &str) -> Found<Reply> {
         if lock(&self.faults).is_down(port) {
             return Found::Unknown("the simulated provider cannot be reached".into());
         }
-        let Some(reply) = lock(&self.world).lookup(op, key) else {
+        let Some(reply) = lock(&self.world).lookup(op, order_id, key) else {
             return Found::Nothing;
         };
         if !self.ledger.synced(reply.seq).await {
@@ -204,6 +292,55 @@ impl Core {
     }
 }
 
+/// Folds what the ledger and the notes beside it say.
+fn recover(path: &Path, notes: &Notes, world: &mut World) -> Result<Ledger, LedgerError> {
+    let io = |source| LedgerError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut reading = notes.read().map_err(io)?;
+    let mut broken = None;
+    let ledger = Ledger::open(path, |line| match details(world, &mut reading, &line) {
+        Ok(detail) => world.apply(&line, detail.as_ref()),
+        Err(error) => broken = Some(error),
+    })?;
+    let end = world.last_seq() + 1;
+    while let Some(note) = reading.up_to(end).map_err(io)? {
+        recall(world, note);
+    }
+    world.opened();
+    broken.map_or(Ok(ledger), |error| Err(io(error)))
+}
+
+/// Takes in the notes before a line, and finds the one that belongs to it.
+fn details(
+    world: &mut World,
+    reading: &mut Reading,
+    line: &Line,
+) -> std::io::Result<Option<Detail>> {
+    let mut own = None;
+    while let Some(note) = reading.up_to(line.seq)? {
+        match note.what {
+            // A note whose line was never written stands before another call's.
+            What::Call { key, detail } if note.seq == line.seq && key == line.key => {
+                own = Some(detail);
+            }
+            _ => recall(world, note),
+        }
+    }
+    Ok(own)
+}
+
+fn recall(world: &mut World, note: Note) {
+    match note.what {
+        What::Pending(pending) => world.set_pending(pending),
+        What::Hook { order, hook } => world.set_hook(order, hook),
+        What::Failure { op, key, code } => world.set_failure(op, &key, code),
+        What::Session { payment, at } => world.sessions.saw(payment, at),
+        What::Call { .. } => {}
+    }
+}
+
 fn timed_out() -> Answer<Reply> {
     Answer::Unknown("no answer within the time limit".into())
 }
@@ -212,6 +349,7 @@ fn refusal(code: &str) -> Refusal {
     let reason = match code {
         "card-declined" => "The card was declined.",
         "payment-window-closed" => "The payment was confirmed too late.",
+        "another-amount-authenticated" => "The customer has authenticated another amount.",
         "not-cancelable-amount" => "The charge does not cover this refund.",
         "no-such-parcel" => "The carrier has no parcel for this order.",
         "handed-over" => "The carrier already took the parcel along.",

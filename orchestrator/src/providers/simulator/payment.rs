@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use aggregates::money::Money;
+use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
 
+use super::call::{Ask, Reply};
+use super::faults::Faults;
 use super::ledger::{Op, Port};
-use super::world::{Ask, Reply};
-use super::{Core, Simulator, lock, now};
-use crate::providers::ports::{Answer, Charge, Found, MoneyMoved, PaymentPort, Refund};
+use super::names::seq_of;
+use super::notes::Detail;
+use super::{Core, Simulator, lock, now, sessions};
+use crate::providers::ports::{
+    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund,
+};
 
 impl PaymentPort for Simulator {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>> {
@@ -21,57 +27,76 @@ impl PaymentPort for Simulator {
         };
         let ask = Ask {
             // Judged when the request comes in: a slow provider still honours what reached it in time.
-            refusal: (now() > charge.not_after).then_some("payment-window-closed"),
+            refusal: objection(&charge).map(str::to_owned),
             ..money_ask(Op::Charge, charge.key, order, &charge.amount)
         };
         money_call(&self.core, ask, fault).boxed()
     }
 
-    fn probe<'a>(&'a self, _order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
-        self.money_lookup(Op::Charge, key).boxed()
+    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
+        self.money_lookup(Op::Charge, order_id, key).boxed()
     }
 
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {
         let order = refund.order_id.to_string();
         let fault = lock(&self.core.faults).next(Port::Payment, Op::Refund, &order);
-        let ask = money_ask(Op::Refund, refund.key, order, &refund.amount);
+        let charge = seq_of(Op::Charge, &refund.charge_ref);
+        let ask = Ask {
+            charge,
+            // Its line names no charge, and an order may have been charged twice.
+            detail: charge.map(|charge| Detail::Return {
+                charge,
+                reason: String::new(),
+            }),
+            ..money_ask(Op::Refund, refund.key, order, &refund.amount)
+        };
         money_call(&self.core, ask, fault).boxed()
     }
 
-    fn probe_refund<'a>(
-        &'a self,
-        _order_id: Uuid,
-        key: &'a str,
-    ) -> BoxFuture<'a, Found<MoneyMoved>> {
-        self.money_lookup(Op::Refund, key).boxed()
+    fn probe_refund(&self, refund: Refund) -> BoxFuture<'_, Found<MoneyMoved>> {
+        let Refund { order_id, key, .. } = refund;
+        async move { self.money_lookup(Op::Refund, order_id, &key).await }.boxed()
+    }
+
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<MoneyRecord>>> {
+        self.core.money_records(since, cursor).boxed()
     }
 }
 
 impl Simulator {
-    async fn money_lookup(&self, op: Op, key: &str) -> Found<MoneyMoved> {
-        match self.core.lookup(Port::Payment, op, key).await {
+    async fn money_lookup(&self, op: Op, order_id: Uuid, key: &str) -> Found<MoneyMoved> {
+        let order_id = order_id.to_string();
+        match self.core.lookup(Port::Payment, op, &order_id, key).await {
             Found::Done(reply) => {
                 moved(reply).map_or_else(|| Found::Unknown(NO_AMOUNT.into()), Found::Done)
             }
             Found::Refused(refusal) => Found::Refused(refusal),
             Found::Nothing => Found::Nothing,
+            Found::Undecided(reason) => Found::Undecided(reason),
             Found::Unknown(reason) => Found::Unknown(reason),
         }
     }
 }
 
+fn objection(charge: &Charge) -> Option<&'static str> {
+    let now = now();
+    if now > charge.not_after {
+        return Some("payment-window-closed");
+    }
+    let authenticated = Faults::authenticated(&charge.token);
+    sessions::objection(authenticated, now, charge.amount.amount, now)
+}
+
 const NO_AMOUNT: &str = "the provider's answer names no amount";
 
 fn money_ask(op: Op, key: String, order_id: String, amount: &Money) -> Ask {
-    let money = Some((amount.amount, amount.currency.to_string()));
     Ask {
-        port: Port::Payment,
-        op,
-        key,
-        order_id,
-        kind: None,
-        money,
-        refusal: None,
+        money: Some((amount.amount, amount.currency.to_string())),
+        ..Ask::new(Port::Payment, op, key, order_id)
     }
 }
 
@@ -88,6 +113,8 @@ fn money_call(
             }
             Answer::Refused(refusal) => Answer::Refused(refusal),
             Answer::Unknown(reason) => Answer::Unknown(reason),
+            Answer::Undecided(reason) => Answer::Undecided(reason),
+            Answer::Spent { reason, faulty } => Answer::Spent { reason, faulty },
             Answer::NotSent(reason) => Answer::NotSent(reason),
         }
     }

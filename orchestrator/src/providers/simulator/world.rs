@@ -1,137 +1,106 @@
-//! What the simulated providers know and how they decide: pure, a function of the ledger's lines and the call.
+//! What the simulated providers know and how they decide: a function of the ledger's lines, the notes and the call.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::account::{Account, Hook, Parcel};
+use super::archive::Archive;
+use super::call::{Ask, Reply, stored_reply};
+use super::failures::Failures;
+use super::fold::{ALREADY_PROCESSED, currency, move_money, move_parcel, sent};
+use super::lanes::{Lane, Scan, Waiting};
 use super::ledger::{Line, Op, Port, Verdict};
-use crate::providers::ports::Tracking;
+use super::memory::{Memory, Stored};
+use super::names::{account_key, call_id, order_key, payment_name, reference};
+use super::notes::{Detail, Pending};
+use super::sessions::Sessions;
 
-/// Namespace of the hashes under which calls are remembered. Fixed for ever.
-const CALLS: Uuid = Uuid::from_u128(0x2f5a_6f6e_91a7_4f0e_8a51_6f3b_0f6c_77d1);
+/// Lines whose accounts stay in memory: several seconds of work at full speed, until an order is shipped and its customer told,
+/// in about 20 MB (a line and what it leaves takes one kilobyte).
+pub(super) const WINDOW: usize = 20_000;
 
-/// A call as the provider receives it.
-#[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) port: Port,
-    pub(super) op: Op,
-    pub(super) key: String,
-    pub(super) order_id: String,
-    pub(super) kind: Option<String>,
-    pub(super) money: Option<(i64, String)>,
-    /// A refusal that was decided before the provider's own rules: a bad card, a closed window, a script.
-    pub(super) refusal: Option<&'static str>,
-}
-
-/// The provider's answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    /// The line that must be on disk before anyone hears this.
-    pub(super) seq: u64,
-    /// The reference, or the code of the refusal.
-    pub(super) result: Result<String, String>,
-    /// Minor units and currency, where money moved.
-    pub(super) money: Option<(i64, String)>,
-}
-
-/// What is remembered of a key. References are made from the sequence, so this stays small.
-#[derive(Debug)]
-struct Stored {
-    seq: u64,
-    money: Option<(i64, [u8; 3])>,
-    refusal: Option<Box<str>>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Parcel {
-    #[default]
-    None,
-    Accepted,
-    Held,
-    HandedOver,
-    Delivered,
-    Canceled,
-}
-
-/// What the providers know of one order.
-#[derive(Debug, Default)]
-struct Account {
-    charged: i64,
-    refunded: i64,
-    parcel: Parcel,
-    shipped_seq: u64,
-    handed_over_at: Option<DateTime<Utc>>,
-    delivered_at: Option<DateTime<Utc>>,
-}
-
-/// What a van does by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scan {
-    /// It takes the parcel along.
-    HandOver,
-    /// It brings it to the door.
-    Deliver,
-}
+/// The code of a call about a parcel whose label is void.
+pub(super) const LABEL_VOID: &str = "label-void";
 
 /// The simulated world.
 #[derive(Debug)]
 pub(super) struct World {
     last_seq: u64,
-    calls: HashMap<Uuid, Stored>,
-    orders: HashMap<Uuid, Account>,
-    due: BTreeSet<(DateTime<Utc>, Uuid, Scan)>,
-    handover_after: Duration,
+    memory: Memory,
+    lanes: [Lane; 2],
+    failures: Failures,
+    pub(super) sessions: Sessions,
+    /// Refunds under way, by order and key.
+    pending: BTreeMap<(Uuid, String), Pending>,
     delivery_after: Duration,
+    /// Only while the ledger is read.
+    waiting: Option<Waiting>,
 }
 
 impl World {
-    pub(super) fn new(handover_after: Duration, delivery_after: Duration) -> Self {
+    /// An empty one that is about to read its ledger; [`World::opened`] ends that.
+    pub(super) fn new(
+        handover_after: Duration,
+        delivery_after: Duration,
+        window: usize,
+        archive: Archive,
+    ) -> Self {
         Self {
             last_seq: 0,
-            calls: HashMap::new(),
-            orders: HashMap::new(),
-            due: BTreeSet::new(),
-            handover_after,
+            memory: Memory::new(window, archive),
+            lanes: [
+                Lane::new(Scan::HandOver, handover_after),
+                Lane::new(Scan::Deliver, delivery_after),
+            ],
+            failures: Failures::default(),
+            sessions: Sessions::default(),
+            pending: BTreeMap::new(),
             delivery_after,
+            waiting: Some(Waiting::default()),
         }
+    }
+
+    /// The ledger is read: from here on vans come.
+    pub(super) fn opened(&mut self) {
+        let waiting = self.waiting.take().unwrap_or_default();
+        self.lanes[0].begin_at(waiting.first(Scan::HandOver));
+        self.lanes[1].begin_at(waiting.first(Scan::Deliver));
+    }
+
+    /// The last line.
+    pub(super) const fn last_seq(&self) -> u64 {
+        self.last_seq
     }
 
     /// Decides a call and makes its line. The caller applies nothing: it is done here.
     pub(super) fn ask(&mut self, ask: &Ask, now: DateTime<Utc>) -> (Line, Reply) {
         let seq = self.last_seq + 1;
-        let known = (ask.op != Op::Send)
-            .then(|| self.calls.get(&call_id(ask.op, &ask.key)))
-            .flatten();
-        let (verdict, reply) = if let Some(stored) = known {
-            (
-                Verdict::Repeated,
+        let known = if ask.op == Op::Send {
+            None
+        } else {
+            self.memory
+                .call(ask.account(), call_id(ask.op, &ask.key))
+                .map(|stored| stored_reply(ask.op, stored))
+        };
+        let reply = match known.or_else(|| self.shipped_before(ask)) {
+            Some(stored) => Reply { seq, ..stored },
+            None => {
+                let refusal = ask.refusal.clone().or_else(|| self.rule_against(ask));
                 Reply {
                     seq,
-                    ..stored_reply(ask.op, stored)
-                },
-            )
-        } else {
-            let money = ask.money.clone();
-            match ask.refusal.or_else(|| self.rule_against(ask)) {
-                Some(code) => (
-                    Verdict::Refused,
-                    Reply {
-                        seq,
-                        result: Err(code.to_owned()),
-                        money,
-                    },
-                ),
-                None => (
-                    Verdict::Done,
-                    Reply {
-                        seq,
-                        result: Ok(reference(ask.op, seq)),
-                        money,
-                    },
-                ),
+                    origin: seq,
+                    result: refusal.map_or_else(|| Ok(reference(ask.op, seq)), Err),
+                    money: ask.money.clone(),
+                }
             }
+        };
+        let result = match (&reply.result, reply.is_repeat()) {
+            (_, true) => Verdict::Repeated,
+            (Ok(_), false) => Verdict::Done,
+            (Err(_), false) => Verdict::Refused,
         };
         let line = Line {
             seq,
@@ -141,33 +110,68 @@ impl World {
             key: ask.key.clone(),
             order_id: ask.order_id.clone(),
             kind: ask.kind.clone(),
-            amount: ask.money.as_ref().map(|(amount, _)| *amount),
-            currency: ask.money.as_ref().map(|(_, currency)| currency.clone()),
-            result: verdict,
+            amount: reply.money.as_ref().map(|(amount, _)| *amount),
+            currency: reply.money.as_ref().map(|(_, currency)| currency.clone()),
+            result,
             reference: reply.result.clone().unwrap_or_else(|code| code),
         };
-        self.apply(&line);
+        self.apply(&line, ask.detail.as_ref());
         (line, reply)
     }
 
+    /// An order has one shipment: whoever asks for it under another key, or one that was forgotten, gets that one.
+    fn shipped_before(&mut self, ask: &Ask) -> Option<Reply> {
+        let account = self.memory.account(order_key(&ask.order_id))?;
+        let shipped = ask.op == Op::Ship && account.parcel != Parcel::None;
+        shipped.then(|| Reply {
+            seq: account.shipped_seq,
+            origin: account.shipped_seq,
+            result: Ok(reference(Op::Ship, account.shipped_seq)),
+            money: None,
+        })
+    }
+
     /// The providers' own rules.
-    fn rule_against(&self, ask: &Ask) -> Option<&'static str> {
-        let account = self.orders.get(&order_key(&ask.order_id));
-        let parcel = account.map(|account| account.parcel).unwrap_or_default();
-        match ask.op {
+    pub(super) fn rule_against(&mut self, ask: &Ask) -> Option<String> {
+        let order = order_key(&ask.order_id);
+        let wanted = ask.money.as_ref().map_or(0, |(amount, _)| *amount);
+        let under_way: i64 = self
+            .pending_of(order)
+            .filter(|pending| pending.key != ask.key)
+            .map(|pending| pending.amount)
+            .sum();
+        let code = match ask.op {
+            Op::Charge => match &ask.detail {
+                Some(Detail::Payment { payment_key }) => {
+                    let used = self.memory.named(payment_name(payment_key)).is_some();
+                    let account = self.memory.account(order);
+                    let paid = account.is_some_and(|account| !account.charges.is_empty());
+                    (used || paid).then_some(ALREADY_PROCESSED)
+                }
+                _ => None,
+            },
             Op::Refund => {
-                let left = account.map_or(0, |account| account.charged - account.refunded);
-                let wanted = ask.money.as_ref().map_or(0, |(amount, _)| *amount);
-                (wanted > left).then_some("not-cancelable-amount")
+                let account = self.memory.account(order);
+                let left = account.and_then(|account| {
+                    let charge = account.charge_for(ask.charge, wanted)?;
+                    Some(account.left_of(charge) - under_way)
+                });
+                (wanted > left.unwrap_or(0)).then_some("not-cancelable-amount")
             }
-            Op::Hold | Op::Cancel => match parcel {
+            Op::Hold | Op::Cancel => match self.parcel_of(order) {
                 Parcel::Accepted | Parcel::Held => None,
                 Parcel::None => Some("no-such-parcel"),
                 Parcel::HandedOver | Parcel::Delivered => Some("handed-over"),
-                Parcel::Canceled => Some("label-void"),
+                Parcel::Canceled => Some(LABEL_VOID),
             },
-            Op::Charge | Op::Ship | Op::Send | Op::Handover | Op::Deliver => None,
-        }
+            Op::Ship | Op::Send | Op::Handover | Op::Deliver => None,
+        };
+        code.map(str::to_owned)
+    }
+
+    fn parcel_of(&mut self, order: Uuid) -> Parcel {
+        self.account(order)
+            .map_or(Parcel::None, |account| account.parcel)
     }
 
     /// What a scan does to a parcel now. `force` takes along even what was to be held, as real vans sometimes do.
@@ -178,22 +182,16 @@ impl World {
         force: bool,
         now: DateTime<Utc>,
     ) -> Option<Line> {
-        let account = self.orders.get(&order)?;
-        let (op, possible) = match (scan, account.parcel) {
-            (Scan::HandOver, Parcel::Accepted) => (Op::Handover, true),
-            (Scan::HandOver, Parcel::Held | Parcel::Canceled) => (Op::Handover, force),
-            (Scan::Deliver, Parcel::HandedOver) => (Op::Deliver, true),
-            _ => (Op::Handover, false),
+        let account = self.memory.account(order)?;
+        let (op, moved) = match (scan, account.parcel) {
+            (Scan::HandOver, Parcel::Accepted) => (Op::Handover, "handover"),
+            (Scan::HandOver, Parcel::Held | Parcel::Canceled) if force => {
+                (Op::Handover, "handover")
+            }
+            (Scan::Deliver, Parcel::HandedOver) => (Op::Deliver, "deliver"),
+            _ => return None,
         };
-        if !possible {
-            return None;
-        }
         let waybill = reference(Op::Ship, account.shipped_seq);
-        let moved = if op == Op::Handover {
-            "handover"
-        } else {
-            "deliver"
-        };
         let line = Line {
             seq: self.last_seq + 1,
             at: now,
@@ -207,134 +205,170 @@ impl World {
             result: Verdict::Done,
             reference: waybill,
         };
-        self.apply(&line);
+        self.apply(&line, None);
         Some(line)
     }
 
     /// Folds one line; the same code for a fresh call and for recovery.
-    pub(super) fn apply(&mut self, line: &Line) {
+    pub(super) fn apply(&mut self, line: &Line, detail: Option<&Detail>) {
         self.last_seq = line.seq;
-        if line.result != Verdict::Repeated {
-            let refusal = (line.result == Verdict::Refused).then(|| line.reference.as_str().into());
-            let currency = line
-                .currency
-                .as_deref()
-                .and_then(|code| code.as_bytes().try_into().ok());
-            let stored = Stored {
-                seq: line.seq,
-                money: line.amount.zip(currency),
-                refusal,
-            };
-            self.calls
-                .entry(call_id(line.op, &line.key))
-                .or_insert(stored);
+        let id = account_key(line.op, &line.key, &line.order_id);
+        let account = self.memory.touch(id, line.seq);
+        if line.op != Op::Send && account.name.is_none() && Uuid::try_parse(&line.order_id).is_err()
+        {
+            account.name = Some(line.order_id.as_str().into());
         }
-        if line.result == Verdict::Done && line.op != Op::Send {
-            self.move_things(line);
+        if line.result == Verdict::Repeated {
+            return;
         }
-    }
-
-    fn move_things(&mut self, line: &Line) {
-        let order = order_key(&line.order_id);
-        let account = self.orders.entry(order).or_default();
-        let amount = line.amount.unwrap_or(0);
+        let refused = line.result == Verdict::Refused;
+        let stored = Stored {
+            account: id,
+            seq: line.seq,
+            money: line.amount.zip(line.currency.as_deref().and_then(currency)),
+            refusal: refused.then(|| line.reference.as_str().into()),
+        };
+        self.memory.remember(call_id(line.op, &line.key), stored);
+        if line.op == Op::Refund {
+            self.pending.remove(&(id, line.key.clone()));
+        }
+        if line.op == Op::Charge {
+            self.memory
+                .rename(id, |account| move_money(account, line, detail));
+        }
+        let Some(account) = self.memory.account(id) else {
+            return;
+        };
         match line.op {
-            Op::Charge => account.charged += amount,
-            Op::Refund => account.refunded += amount,
-            Op::Ship => {
-                account.parcel = Parcel::Accepted;
-                account.shipped_seq = line.seq;
-                self.due
-                    .insert((line.at + self.handover_after, order, Scan::HandOver));
+            Op::Charge => {}
+            Op::Refund => move_money(account, line, detail),
+            Op::Send => account.sends.push(sent(line, detail)),
+            _ if refused => {}
+            _ => {
+                move_parcel(account, line);
+                let shipped = account.shipped_seq;
+                match &mut self.waiting {
+                    Some(waiting) => waiting.follow(line, shipped),
+                    None => self.lanes.iter_mut().for_each(|lane| lane.push(line)),
+                }
             }
-            Op::Hold => account.parcel = Parcel::Held,
-            Op::Cancel => account.parcel = Parcel::Canceled,
-            Op::Handover => {
-                account.parcel = Parcel::HandedOver;
-                account.handed_over_at = Some(line.at);
-                self.due
-                    .insert((line.at + self.delivery_after, order, Scan::Deliver));
-            }
-            Op::Deliver => {
-                account.parcel = Parcel::Delivered;
-                account.delivered_at = Some(line.at);
-            }
-            Op::Send => {}
         }
     }
 
     /// When the next van comes.
     pub(super) fn next_due(&self) -> Option<DateTime<Utc>> {
-        self.due.first().map(|(at, _, _)| *at)
+        self.lanes.iter().filter_map(Lane::next_due).min()
     }
 
     /// Takes the first scan that is due at `now`.
     pub(super) fn take_due(&mut self, now: DateTime<Utc>) -> Option<(Uuid, Scan)> {
-        if self.next_due()? > now {
-            return None;
-        }
-        self.due.pop_first().map(|(_, order, scan)| (order, scan))
+        self.lanes.iter_mut().find_map(|lane| lane.take_due(now))
     }
 
-    /// The stored answer of a key.
-    pub(super) fn lookup(&self, op: Op, key: &str) -> Option<Reply> {
-        self.calls
-            .get(&call_id(op, key))
+    /// The lane that has to be filled from the ledger, and from which line on.
+    pub(super) fn wanting_lane(&self) -> Option<(usize, u64)> {
+        let mut lanes = self.lanes.iter().enumerate();
+        lanes.find_map(|(index, lane)| lane.wants().map(|seq| (index, seq)))
+    }
+
+    /// Fills it.
+    pub(super) fn fill_lane(&mut self, index: usize, lines: &[Line], upto: u64) {
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.fill(lines, upto, self.last_seq);
+        }
+    }
+
+    /// The stored answer of a key that was used for this order, or message.
+    pub(super) fn lookup(&mut self, op: Op, order_id: &str, key: &str) -> Option<Reply> {
+        self.memory
+            .call(account_key(op, key, order_id), call_id(op, key))
             .map(|stored| stored_reply(op, stored))
     }
 
-    /// The scans of an order's parcel; nothing when there is none. With the last sequence, so that the answer can wait
-    /// until all it says is on disk.
-    pub(super) fn tracking(&self, order: Uuid) -> Option<(u64, Tracking)> {
-        let account = self
-            .orders
-            .get(&order)
-            .filter(|account| account.parcel != Parcel::None)?;
-        let Account {
-            handed_over_at,
-            delivered_at,
-            ..
-        } = *account;
-        Some((
-            self.last_seq,
-            Tracking {
-                handed_over_at,
-                delivered_at,
-            },
-        ))
+    /// The stored answer of a key, whatever it was used for, with the account that it belongs to.
+    pub(super) fn lookup_anywhere(&mut self, op: Op, key: &str) -> Option<(Uuid, Reply)> {
+        let stored = self.memory.call_anywhere(call_id(op, key))?;
+        Some((stored.account, stored_reply(op, stored)))
+    }
+
+    /// Forgets a key, as providers do after its lifetime.
+    pub(super) fn forget(&mut self, op: Op, order_id: &str, key: &str) {
+        let account = account_key(op, key, order_id);
+        self.memory.forget(account, call_id(op, key));
+        self.failures.forget(call_id(op, key));
+    }
+
+    /// The failure that is kept as the answer under a key.
+    pub(super) fn failure(&self, op: Op, key: &str) -> Option<String> {
+        self.failures.get(call_id(op, key)).map(str::to_owned)
+    }
+
+    /// Keeps a failure as the answer under a key.
+    pub(super) fn set_failure(&mut self, op: Op, key: &str, code: String) {
+        self.failures.keep(call_id(op, key), code);
+    }
+
+    /// All that is known of an order or a message.
+    pub(super) fn account(&mut self, id: Uuid) -> Option<&Account> {
+        self.memory.account(id).map(|account| &*account)
+    }
+
+    /// The order that a payment is for.
+    pub(super) fn order_of_payment(&mut self, payment_key: &str) -> Option<Uuid> {
+        self.memory.named(payment_name(payment_key))
+    }
+
+    /// Between the van and the door a parcel is first on the road and then on the last van. Nobody acts on that, so it
+    /// needs no lines: it follows from the clock.
+    pub(super) fn on_the_way(
+        &self,
+        account: &Account,
+        now: DateTime<Utc>,
+    ) -> [Option<DateTime<Utc>>; 2] {
+        [1, 2].map(|part| {
+            let at = account.handed_over_at? + self.delivery_after * part / 3;
+            let at = account.delivered_at.map_or(at, |end| at.min(end));
+            (at <= now).then_some(at)
+        })
+    }
+
+    /// Registers where changes of an order's parcel are told.
+    pub(super) fn set_hook(&mut self, order: Uuid, hook: Hook) {
+        if let Some(account) = self.memory.account(order) {
+            account.hook = Some(hook);
+        }
+    }
+
+    /// A refund begins that will be through later.
+    pub(super) fn set_pending(&mut self, pending: Pending) {
+        let order = order_key(&pending.order_id);
+        // One that was through before a crash is not begun again.
+        if self
+            .lookup(Op::Refund, &pending.order_id, &pending.key)
+            .is_none()
+        {
+            self.pending.insert((order, pending.key.clone()), pending);
+        }
+    }
+
+    /// The refunds of an order that are under way.
+    pub(super) fn pending_of(&self, order: Uuid) -> impl Iterator<Item = &Pending> {
+        self.pending
+            .range((order, String::new())..)
+            .take_while(move |((of, _), _)| *of == order)
+            .map(|(_, pending)| pending)
+    }
+
+    /// The refund under way that is due first.
+    pub(super) fn next_pending(&self) -> Option<&Pending> {
+        self.pending.values().min_by_key(|pending| pending.due)
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [usize; 4] {
+        self.memory.held()
     }
 }
 
-/// Orders are named by UUIDs; whatever else a caller writes is hashed into one.
-fn order_key(text: &str) -> Uuid {
-    Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&CALLS, text.as_bytes()))
-}
-
-fn call_id(op: Op, key: &str) -> Uuid {
-    Uuid::new_v5(&CALLS, format!("{op:?}/{key}").as_bytes())
-}
-
-fn stored_reply(op: Op, stored: &Stored) -> Reply {
-    let result = stored.refusal.as_deref().map_or_else(
-        || Ok(reference(op, stored.seq)),
-        |code| Err(code.to_owned()),
-    );
-    let currency = |code: [u8; 3]| String::from_utf8_lossy(&code).into_owned();
-    Reply {
-        seq: stored.seq,
-        result,
-        money: stored.money.map(|(amount, code)| (amount, currency(code))),
-    }
-}
-
-fn reference(op: Op, seq: u64) -> String {
-    let prefix = match op {
-        Op::Charge => "sim-charge-",
-        Op::Refund => "sim-refund-",
-        Op::Ship | Op::Handover | Op::Deliver => "SIM",
-        Op::Hold => "sim-hold-",
-        Op::Cancel => "sim-void-",
-        Op::Send => "sim-message-",
-    };
-    format!("{prefix}{seq:010}")
-}
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ impl Planner<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     open = true;
-                    if !self.parked(spec.name)
+                    if !self.rests(spec)
                         && let Some(decision) = self.advance(spec, false)
                     {
                         return Some(decision);
@@ -33,7 +33,7 @@ impl Planner<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     open = true;
-                    if !self.parked(branch.step.name)
+                    if !self.rests(&branch.step)
                         && let Some(decision) = self.advance(&branch.step, true)
                     {
                         return Some(decision);

@@ -28,7 +28,9 @@ impl Errand {
                 StepSpec::call("carry", Class::Compensatable).unkeyed(),
             ],
             branches: Vec::new(),
-            unwind: vec![StepSpec::call("return", Class::Compensation)],
+            unwind: vec![
+                StepSpec::call("return", Class::Compensation).park_after(Duration::from_secs(3600)),
+            ],
         })
     }
 }
@@ -161,7 +163,10 @@ fn nobody_takes_over_before_the_deadline_and_anybody_after_it() {
     let state = given([started("buy", 1, 0)]);
     let early = planned(&state, 5);
     assert_eq!((begun(&early), early.wake_at), (None, Some(at(6))));
-    assert_eq!(begun(&planned(&state, 6)), Some(("buy", 2, Mode::Execute)));
+    assert_eq!(
+        begun(&planned(&state, 6)),
+        Some(("buy", 2, Mode::ProbeThenExecute))
+    );
 }
 
 #[test]
@@ -266,7 +271,10 @@ fn a_step_in_doubt_is_executed_once_more_and_then_undone() {
         ended("buy", AttemptResult::Unknown, 2),
     ];
     let state = given(doubt.into_iter().chain(cancelled(2)));
-    assert_eq!(begun(&planned(&state, 2)), Some(("buy", 2, Mode::Execute)));
+    assert_eq!(
+        begun(&planned(&state, 2)),
+        Some(("buy", 2, Mode::ProbeThenExecute))
+    );
     let state = given(
         [started("buy", 1, 0), done("buy", 1)]
             .into_iter()
@@ -295,4 +303,83 @@ fn a_saga_with_all_steps_done_is_completed() {
         done("carry", 2),
     ]);
     assert_eq!(planned(&state, 2).decision, Some(Decision::Complete));
+}
+
+/// On the way back, with the return begun at that second.
+fn returning(second: i64) -> Vec<SagaEvent> {
+    let bought = [started("buy", 1, 0), done("buy", 1)];
+    let turned = [cancelled(2), vec![started("return", 1, second)]].concat();
+    bought.into_iter().chain(turned).collect()
+}
+
+#[test]
+fn a_key_that_keeps_a_failure_is_given_up_for_another_and_nothing_is_in_doubt() {
+    let failed = ended("return", AttemptResult::Spent, 4);
+    let state = given([returning(3), vec![failed]].concat());
+    let step = state.step("return").unwrap();
+    assert_eq!((step.round, step.in_doubt), (1, false));
+    let plan = plan(&Errand::new(), &state, at(60));
+    assert_eq!(plan.begin[0].mode, Mode::Execute);
+
+    let unclear = ended("return", AttemptResult::Undecided, 4);
+    let state = given([returning(3), vec![unclear]].concat());
+    let step = state.step("return").unwrap();
+    assert_eq!((step.round, step.in_doubt), (0, true));
+}
+
+#[test]
+fn what_is_answered_in_vain_for_too_long_is_left_to_a_person_and_tried_once_more_for_each_request()
+{
+    let errand = Errand::new();
+    let is_parked = |plan: &Plan| matches!(&plan.decision, Some(Decision::Park { step: "return", code, .. }) if code == OVERDUE);
+    for (result, parks) in [
+        (AttemptResult::Spent, true),
+        (AttemptResult::Undecided, true),
+        // Who is away has not failed at it.
+        (AttemptResult::Unknown, false),
+        (AttemptResult::NotSent, false),
+    ] {
+        let first = given([returning(3), vec![ended("return", result, 4)]].concat());
+        assert!(!is_parked(&plan(&errand, &first, at(4))));
+        let late = given([returning(3), vec![ended("return", result, 4000)]].concat());
+        assert_eq!(
+            is_parked(&plan(&errand, &late, at(4000))),
+            parks,
+            "{result:?}"
+        );
+        // When its time has come it is tried first.
+        assert_eq!(plan(&errand, &late, at(4001)).begin.len(), 1, "{result:?}");
+    }
+}
+
+#[test]
+fn a_key_that_others_may_still_send_is_not_given_up_before_they_cannot() {
+    let errand = Errand::new();
+    let failed = |state: State| {
+        let from = crate::saga::view::Snapshot {
+            state: std::sync::Arc::new(state),
+            ..crate::saga::view::Snapshot::empty(Uuid::nil())
+        };
+        let mut draft = crate::saga::draft::Draft::new(&errand, &from, at(12), 0.0);
+        let attempt = from.state.step("return").unwrap().attempt;
+        draft.outcome(&crate::saga::finding::Ended {
+            step: "return",
+            attempt,
+            finding: crate::saga::finding::Finding::Open {
+                result: AttemptResult::Spent,
+                reason: String::new(),
+            },
+            sent: true,
+            event_id: Uuid::nil(),
+        });
+        let Standing::Backoff { next_at, .. } = draft.state.step("return").unwrap().standing else {
+            panic!("{:?}", draft.state);
+        };
+        next_at
+    };
+    let alone = given(returning(11));
+    assert!(failed(alone) < at(13));
+    // The first attempt was abandoned: whoever made it may be frozen, until the last of all deadlines.
+    let after_another = given([returning(3), vec![started("return", 2, 11)]].concat());
+    assert_eq!(failed(after_another), at(17));
 }

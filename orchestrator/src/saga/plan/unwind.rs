@@ -2,7 +2,7 @@
 
 use aggregates::saga::{CauseKind, Standing, Step, Verdict};
 
-use super::{Decision, NOT_DONE, PAST_POINT, PIVOT_PASSED, Planner, doubtful};
+use super::{Decision, NOT_DONE, OVERDUE, PAST_POINT, PIVOT_PASSED, Planner, doubtful};
 use crate::saga::step::{Class, Closing, Kind, OnRefusal, StepSpec};
 
 /// Where a step of the unwind list stands.
@@ -39,7 +39,7 @@ impl Planner<'_> {
             }
         }
         if closing {
-            return None;
+            return self.rest();
         }
         match self.undo() {
             Ok(true) if branches_open => None,
@@ -59,6 +59,12 @@ impl Planner<'_> {
         if step.is_settled() || step.standing == Standing::Idle || spec.kind != Kind::Call {
             return Ok(false);
         }
+        if self.is_overdue(step) {
+            return Ok(true);
+        }
+        if let Some(overdue) = self.overdue(spec, step) {
+            return Err(overdue);
+        }
         if !doubtful(step) && !self.live(step) {
             return Err(Decision::Refuse {
                 step: spec.name,
@@ -76,6 +82,11 @@ impl Planner<'_> {
             ),
         }
         Ok(true)
+    }
+
+    fn is_overdue(&self, step: &Step) -> bool {
+        let parked = step.parked.as_ref();
+        parked.is_some_and(|parked| parked.code == OVERDUE)
     }
 
     fn live(&self, step: &Step) -> bool {
@@ -141,7 +152,7 @@ impl Planner<'_> {
 
     fn undo_refused(&self, spec: &StepSpec, code: &str, reason: &str) -> Decision {
         let (code, reason) = (code.to_owned(), reason.to_owned());
-        if spec.on_refusal == OnRefusal::RefuseCancel && self.can_turn_back() {
+        if spec.on_refusal.is_too_late(&code) && self.can_turn_back() {
             return Decision::RefuseCancel { code, reason };
         }
         Decision::Park {
@@ -193,7 +204,7 @@ impl Planner<'_> {
         let unwind = self.state.unwind.as_ref();
         let asked = unwind.is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
         let begun = |spec: &StepSpec| {
-            let asks = spec.on_refusal == OnRefusal::RefuseCancel;
+            let asks = matches!(spec.on_refusal, OnRefusal::RefuseCancel(_));
             let step = self.state.step(spec.name);
             step.is_some_and(|step| step.is_done() || (!asks && step.standing != Standing::Idle))
         };

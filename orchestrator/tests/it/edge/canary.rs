@@ -1,11 +1,15 @@
 //! Invariant 8: nothing personal or secret is anywhere in clear but with the provider and in the customer's own reads.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Child;
 
+use eventstore::testing::TestDatabase;
 use reqwest::Method;
 use serde_json::json;
+use tokio_postgres::NoTls;
 
-use super::child::bookmarket;
+use super::child::{Serving, bookmarket};
 use super::server::{Answer, PATIENCE, order_paid_by, token_line};
 
 const NAME: &str = "Canary Kim-Goldfinch";
@@ -13,6 +17,9 @@ const PHONE: &str = "+82-10-7777-1234";
 const STREET: &str = "99 Canary Wharf-gil";
 const CARD: &str = "tok_canary_4242";
 const API_TOKEN: &str = "api-canary-token-0815";
+
+/// The file with all that the server writes.
+const LINES: &str = "lines";
 
 const SECRETS: [&str; 5] = [NAME, PHONE, STREET, CARD, API_TOKEN];
 
@@ -51,29 +58,53 @@ fn canary(token: &str) -> serde_json::Value {
     order
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_personal_or_secret_is_in_tables_log_lines_problems_or_metrics() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().join("data");
-    std::fs::write(
-        folder.path().join("tokens"),
-        token_line("operator", "ops", API_TOKEN),
-    )
-    .expect("a token file");
-    let mut command = bookmarket(&data);
+/// Every column of every table of ours that can hold a text, and those that held anything.
+async fn scan_tables(database: &TestDatabase) -> BTreeSet<String> {
+    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
+        .await
+        .expect("connected");
+    let driver = tokio::spawn(connection);
+    let columns = "SELECT table_name::text, column_name::text, data_type = 'bytea' FROM information_schema.columns
+        WHERE table_schema = 'public'
+          AND data_type IN ('text', 'character varying', 'character', 'json', 'jsonb', 'bytea', 'ARRAY')";
+    let mut filled = BTreeSet::new();
+    for column in client.query(columns, &[]).await.expect("columns") {
+        let (table, name, is_binary): (String, String, bool) =
+            (column.get(0), column.get(1), column.get(2));
+        let bytes = if is_binary {
+            name.clone()
+        } else {
+            format!("convert_to({name}::text, 'UTF8')")
+        };
+        let all = format!("SELECT {bytes} FROM {table} WHERE {name} IS NOT NULL");
+        let place = format!("{table}.{name}");
+        for row in client.query(&all, &[]).await.expect("rows") {
+            is_clean(&place, &String::from_utf8_lossy(row.get(0)));
+            filled.insert(place.clone());
+        }
+    }
+    driver.abort();
+    filled
+}
+
+/// A server with its log in a database, if there is one, and with every line it writes in a file.
+fn serve(folder: &Path, database: Option<&TestDatabase>) -> Child {
+    let tokens = folder.join("tokens");
+    std::fs::write(&tokens, token_line("operator", "ops", API_TOKEN)).expect("a token file");
+    let mut command = bookmarket(&folder.join("data"));
     command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--log",
-            "trace",
-            "--api-tokens",
-        ])
-        .arg(folder.path().join("tokens"));
-    let lines = std::fs::File::create(folder.path().join("lines")).expect("a file");
-    let mut child = command.stderr(lines).spawn().expect("it starts");
-    let url = announced(&data).await;
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "trace"])
+        .arg("--api-tokens")
+        .arg(tokens);
+    if let Some(database) = database {
+        command.args(["--database-url", &database.url()]);
+    }
+    let lines = std::fs::File::create(folder.join(LINES)).expect("a file");
+    command.stderr(lines).spawn().expect("it starts")
+}
+
+/// Lets an order be placed, refused, read and canceled, looking at all that comes back.
+async fn live(url: &str) {
     let client = reqwest::Client::new();
     let ask = async |method: Method, path: &str, body: Option<serde_json::Value>| {
         let mut request = client
@@ -95,28 +126,61 @@ async fn nothing_personal_or_secret_is_in_tables_log_lines_problems_or_metrics()
         &ask(Method::POST, "/orders", Some(bad)).await.text(),
     );
     is_clean("an answer", &paid.text());
+    let canceled = ask(Method::DELETE, &format!("/orders/{id}"), None).await;
+    assert!(canceled.status < 300, "{}", canceled.text());
+    let token = canceled.header("consistency-token").expect("a token");
     for path in [
         "/metrics".to_owned(),
         "/events?limit=1000".to_owned(),
-        "/mypages".to_owned(),
+        format!("/mypages?atLeast={token}"),
         format!("/orders/{id}"),
+        format!("/sagas?atLeast={token}"),
         format!("/sagas/{id}"),
-        "/kakaomsgs".to_owned(),
+        format!("/kakaomsgs?atLeast={token}"),
     ] {
-        is_clean(&path, &ask(Method::GET, &path, None).await.text());
+        let answer = ask(Method::GET, &path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        is_clean(&path, &answer.text());
     }
-    ask(Method::DELETE, &format!("/orders/{id}"), None).await;
-    assert!(scan(folder.path()) >= 4);
-    drop(child.kill());
-    drop(child.wait());
 }
 
-/// The address that a server leaves in its directory.
-async fn announced(data: &Path) -> String {
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_personal_or_secret_is_in_tables_log_lines_problems_or_metrics() {
+    for database in [None, Some(TestDatabase::create())] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Serving {
+            child: serve(folder.path(), database.as_ref()),
+            url: String::new(),
+        };
+        server.url = announced(&folder.path().join(LINES)).await;
+        live(&server.url).await;
+        if let Some(database) = &database {
+            let filled = scan_tables(database).await;
+            let held = |place: &str| filled.iter().any(|known| known.starts_with(place));
+            for place in [
+                "events.data",
+                "events.metadata",
+                "subject_keys.",
+                "view_customer_",
+                "view_saga_",
+            ] {
+                assert!(held(place), "nothing was in {place}: {filled:?}");
+            }
+        }
+        let files = if database.is_some() { 3 } else { 4 };
+        assert!(scan(folder.path()) >= files);
+    }
+}
+
+/// The address that a server writes into its lines.
+async fn announced(lines: &Path) -> String {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        if let Some(url) = orchestrator::app::server_of(data) {
-            return url;
+        let text = std::fs::read_to_string(lines).expect("the lines");
+        if let Some((_, after)) = text.split_once("http://127.0.0.1:")
+            && let Some(end) = after.find(|c: char| !c.is_ascii_digit())
+        {
+            return format!("http://127.0.0.1:{}", &after[..end]);
         }
         assert!(tokio::time::Instant::now() < deadline, "it does not serve");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

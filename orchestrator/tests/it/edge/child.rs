@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::server::PATIENCE;
 
 /// The binary, in an environment that says nothing about it.
@@ -18,6 +20,8 @@ pub(super) fn bookmarket(data_dir: &Path) -> Command {
     command
         .env_remove("DATABASE_URL")
         .env_remove("DATABASE_URL_FILE")
+        .env_remove("NATS_URL")
+        .env_remove("NATS_URL_FILE")
         .arg("--data-dir")
         .arg(data_dir);
     command
@@ -52,6 +56,34 @@ pub(super) fn run(mut command: Command) -> Output {
 /// What it wrote to stderr.
 pub(super) fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// Runs it, and checks that it ends with one line and a non-zero exit.
+#[track_caller]
+pub(super) fn fails(command: Command, says: &str) {
+    let output = run(command);
+    let complaint = complaint(&output);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(
+        complaint.starts_with("error: ") && complaint.contains(says),
+        "{complaint}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+/// The last line that it printed, as JSON: commands that take long print a line for each step before it.
+#[track_caller]
+pub(super) fn last_line(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text.lines().next_back().expect("a line");
+    serde_json::from_str(last).expect("JSON")
+}
+
+/// A command with its arguments.
+pub(super) fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
 }
 
 /// A serving process; killed with this.

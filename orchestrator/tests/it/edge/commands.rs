@@ -1,31 +1,11 @@
 //! The command line: one clear line and a non-zero exit for whatever goes wrong.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::child::{Serving, bookmarket, complaint, run};
-use super::server::{Backend, PATIENCE, TestServer};
-
-fn with(mut command: Command, arguments: &[&str]) -> Command {
-    command.args(arguments);
-    command
-}
-
-/// Runs it, and checks that it ends with one line and a non-zero exit.
-#[track_caller]
-fn fails(command: Command, says: &str) {
-    let output = run(command);
-    let complaint = complaint(&output);
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
-    assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    assert!(
-        complaint.starts_with("error: ") && complaint.contains(says),
-        "{complaint}"
-    );
-    assert!(output.stdout.is_empty());
-}
+use super::child::{Serving, bookmarket, complaint, fails, run, with};
+use super::server::{Backend, TestServer};
 
 #[test]
 fn what_cannot_work_ends_in_one_line() {
@@ -85,8 +65,22 @@ fn what_cannot_work_ends_in_one_line() {
     fails(with(command(), &["bench", "append"]), "--database-url");
 }
 
+/// Runs it, and checks that it ends with one line that says all of this, and with the code for wrong arguments.
+#[track_caller]
+fn is_misunderstood(command: Command, says: &[&str]) {
+    let output = run(command);
+    let complaint = complaint(&output);
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.starts_with("error: "), "{complaint}");
+    for said in says {
+        assert!(complaint.contains(said), "{said}: {complaint}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
 #[test]
-fn a_bad_flag_is_explained_and_exits_with_2() {
+fn a_bad_flag_is_explained_in_one_line_and_exits_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
     for bad in [
         ["--max-in-flight", "0"],
@@ -96,22 +90,34 @@ fn a_bad_flag_is_explained_and_exits_with_2() {
         ["--cors-origin", "nope"],
         ["--default-currency", "won"],
         ["--listen", "here"],
+        ["--output", "yaml"],
     ] {
-        let output = run(with(bookmarket(folder.path()), &bad));
-        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+        is_misunderstood(with(bookmarket(folder.path()), &bad), &bad);
+    }
+    let command = |words: &[&str]| with(bookmarket(folder.path()), words);
+    is_misunderstood(
+        command(&["serve", "--lisen", "x"]),
+        &["--lisen", "--listen"],
+    );
+    is_misunderstood(command(&["srve"]), &["srve", "serve"]);
+    is_misunderstood(command(&["erase"]), &["--customer", "--reason"]);
+    is_misunderstood(
+        command(&["sagas", "retry", "no-id", "--reason", "x"]),
+        &["no-id"],
+    );
+}
+
+#[test]
+fn help_that_was_asked_for_is_no_mistake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for asked in ["--help", "-h", "--version"] {
+        let output = run(with(bookmarket(folder.path()), &[asked]));
+        assert_eq!(output.status.code(), Some(0), "{asked}");
         assert!(
-            complaint(&output).contains(bad[0]),
-            "{}",
-            complaint(&output)
+            output.stderr.is_empty() && !output.stdout.is_empty(),
+            "{asked}"
         );
     }
-    let output = run(with(bookmarket(folder.path()), &["serve", "--lisen", "x"]));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        complaint(&output).contains("--listen"),
-        "{}",
-        complaint(&output)
-    );
 }
 
 #[test]
@@ -135,9 +141,13 @@ fn a_newer_schema_is_refused() {
     let url = database.url();
     let migrated = run(with(
         bookmarket(folder.path()),
-        &["migrate", "--database-url", &url],
+        &["migrate", "--database-url", &url, "--output", "json"],
     ));
     assert!(migrated.status.success(), "{}", complaint(&migrated));
+    let report: Value = serde_json::from_slice(&migrated.stdout).expect("JSON");
+    assert_eq!(report["log"]["applied"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["views"]["applied"].as_array().map(Vec::len), Some(3));
+    assert_eq!(report["views"]["version"], 3);
     database
         .try_execute("UPDATE log_schema SET oldest_binary = 1000")
         .expect("the schema moves on");
@@ -151,73 +161,18 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn a_replay_beside_a_server_is_done_by_the_server() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start(bookmarket(folder.path()));
-    let output = run(with(
-        bookmarket(folder.path()),
-        &["replay", "all", "--output", "json"],
-    ));
-    assert!(output.status.success(), "{}", complaint(&output));
-    assert!(complaint(&output).contains(&serving.url));
-    let done: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(done.as_array().map(Vec::len), Some(3));
-}
-
-#[test]
-fn a_replay_without_a_server_opens_the_store() {
-    let folder = tempfile::tempdir().expect("a folder");
-    drop(run(with(bookmarket(folder.path()), &["migrate"])));
-    let output = run(with(bookmarket(folder.path()), &["replay", "customer"]));
-    assert!(output.status.success(), "{}", complaint(&output));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("customer"));
-}
-
-#[test]
 fn commands_that_need_a_store_make_none_in_a_wrong_directory() {
     let folder = tempfile::tempdir().expect("a folder");
     let wrong = folder.path().join("wrong");
     for arguments in [
         &["replay", "all"][..],
+        &["replay", "saga", "--to-position", "0", "--out", "x.json"],
+        &["preflight"],
         &["erase", "--customer", "33", "--reason", "x"],
     ] {
         fails(with(bookmarket(&wrong), arguments), "there is no log in");
         assert!(!wrong.exists());
     }
-}
-
-#[test]
-fn the_doctor_finds_nothing_wrong_with_a_new_directory_and_much_with_a_bad_setting() {
-    let folder = tempfile::tempdir().expect("a folder");
-    drop(run(with(bookmarket(folder.path()), &["migrate"])));
-    let healthy = run(with(
-        bookmarket(folder.path()),
-        &["doctor", "--output", "json"],
-    ));
-    assert!(
-        healthy.status.success(),
-        "{}",
-        String::from_utf8_lossy(&healthy.stdout)
-    );
-    let ill = run(with(
-        bookmarket(folder.path()),
-        &["doctor", "--listen", "0.0.0.0:1", "--output", "json"],
-    ));
-    assert_eq!(ill.status.code(), Some(1));
-    let findings: Value = serde_json::from_slice(&ill.stdout).expect("JSON");
-    let bad: Vec<&Value> = findings
-        .as_array()
-        .expect("findings")
-        .iter()
-        .filter(|finding| finding["verdict"] == "bad")
-        .collect();
-    assert!(
-        bad.len() == 1
-            && bad[0]["advice"]
-                .as_str()
-                .is_some_and(|advice| advice.contains("--api-tokens")),
-        "{bad:?}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,38 +212,94 @@ async fn orders_sagas_and_events_are_shown_and_changed_from_the_command_line() {
     server.stop().await;
 }
 
+/// What a customer's own page shows of the name.
+async fn name_on(server: &TestServer, id: &str) -> Value {
+    let order = server.get(&format!("/orders/{id}")).await.body();
+    order["contact"]["name"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_followed_as_they_happen() {
+async fn a_customer_is_erased_beside_a_server_and_without_one() {
     let server = TestServer::start(Backend::Sqlite, |_| {}).await;
-    let mut command = with(
-        bookmarket(server.folder.path()),
-        &[
-            "events",
-            "--follow",
+    let (first, second) = (server.placed("33").await, server.placed("44").await);
+    let data = server.folder.path().join("data");
+    let erase = async |customer: &str| {
+        let arguments = [
+            "erase",
+            "--customer",
+            customer,
+            "--reason",
+            "asked for",
+            "--output",
+            "json",
+        ];
+        let command = with(bookmarket(&data), &arguments);
+        let output = tokio::task::spawn_blocking(move || run(command))
+            .await
+            .expect("no panic");
+        assert!(output.status.success(), "{}", complaint(&output));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    assert_eq!(name_on(&server, &first).await, "Hong Gil-dong");
+    // The server holds the directory, so it is asked.
+    assert_eq!(
+        erase("33").await,
+        json!({ "customerId": "33", "erased": true })
+    );
+    assert_eq!(name_on(&server, &first).await, Value::Null);
+    assert_eq!(name_on(&server, &second).await, "Hong Gil-dong");
+    assert_eq!(
+        erase("33").await["erased"],
+        false,
+        "nothing is left of them"
+    );
+
+    let halted = server.halt().await;
+    assert_eq!(erase("44").await["erased"], true);
+    let server = halted.start(|_| {}).await;
+    assert_eq!(name_on(&server, &second).await, Value::Null);
+    let order = server.get(&format!("/orders/{second}")).await.body();
+    assert_eq!(order["customerId"], "44", "the order itself stays: {order}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_is_resolved_from_the_command_line() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let id = server.placed("33").await;
+    let waits = |saga: &Value| saga["status"] == "waiting" && saga["step"] == "handover";
+    server.eventually(&format!("/sagas/{id}"), waits).await;
+    let (url, folder) = (server.url(), server.folder.path().join("elsewhere"));
+    let resolve = async |more: &[&str]| {
+        let reason = [
+            "--step",
+            "handover",
+            "--reason",
+            "seen at the depot",
             "--output",
             "json",
             "--server",
-            &server.url(),
-        ],
-    );
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-    let id = server.placed("33").await;
-    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let shipped = tokio::task::spawn_blocking(move || {
-        let mut events =
-            lines.map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("JSON"));
-        events.find(|event| event["type"] == "Shipped")
-    });
-    let shipped = tokio::time::timeout(PATIENCE, shipped)
-        .await
-        .expect("in time")
-        .expect("no panic");
+            &url,
+        ];
+        let mut command = with(bookmarket(&folder), &["sagas", "resolve", &id, "done"]);
+        command.args(reason).args(more);
+        tokio::task::spawn_blocking(move || run(command))
+            .await
+            .expect("no panic")
+    };
+    // The carrier does not confirm it, so it takes force.
+    let denied = resolve(&[]).await;
+    assert_eq!(denied.status.code(), Some(1), "{}", complaint(&denied));
+    let resolved = resolve(&["--force"]).await;
+    assert!(resolved.status.success(), "{}", complaint(&resolved));
+    let saga: Value = serde_json::from_slice(&resolved.stdout).expect("JSON");
     assert_eq!(
-        shipped.expect("an event")["stream"],
-        format!("delivery-{id}")
+        (&saga["sagaId"], &saga["result"]),
+        (&json!(id), &json!("waiting")),
+        "{saga}"
     );
-    child.kill().expect("killed");
-    child.wait().expect("gone");
+    let order = server.get(&format!("/orders/{id}")).await.body();
+    assert_eq!(order["status"], "HandedOver", "{order}");
     server.stop().await;
 }
 
@@ -343,8 +354,12 @@ fn every_command_explains_itself() {
         &["events"],
         &["sagas", "list"],
         &["sagas", "resolve"],
+        &["preflight"],
         &["replay"],
         &["migrate"],
+        &["log", "export"],
+        &["log", "import"],
+        &["log", "verify"],
         &["erase"],
         &["doctor"],
         &["bench"],

@@ -69,6 +69,14 @@ async fn every_line_is_accounted_for_and_a_second_import_adds_nothing() {
             server.get("/orders?size=100").await.body()["page"]["count"],
             46
         );
+        let canceled = server.get("/orders?status=Canceled&size=100").await.body();
+        for order in canceled["_embedded"]["orders"].as_array().expect("orders") {
+            let id = order["orderId"].as_str().expect("an id");
+            let payment = server.get(&format!("/payments/{id}")).await.body();
+            assert_eq!(payment["charged"], order["total"], "{payment}");
+            assert_eq!(payment["refunded"], payment["charged"], "{payment}");
+            assert!(payment["refunded"].as_i64().is_some_and(|back| back > 0));
+        }
     })
     .await;
 }
@@ -117,5 +125,32 @@ async fn a_line_that_is_not_utf_8_is_refused_and_not_repaired() {
         (&json!(1), &json!(1))
     );
     assert!(complaint(&output).contains("line 2: not UTF-8"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_that_failed_is_named_however_many_there_are() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let mut lines = vec!["no order".to_owned(); 60];
+    lines[6] = line(6, |_| {});
+    let (output, summary) = import(&server, &lines).await;
+    assert_eq!(output.status.code(), Some(1));
+    let failed: Vec<u64> = (1..=60).filter(|number| *number != 7).collect();
+    assert_eq!(summary["failed"], failed.len());
+    assert_eq!(summary["failedLines"], json!(failed));
+    let told = complaint(&output);
+    let (explained, others) = told
+        .split_once("failed as well: lines ")
+        .expect("the lines beyond the first are named");
+    let explained = explained.lines().filter(|said| said.starts_with("line "));
+    assert_eq!(explained.count(), 50, "{told}");
+    // Nine lines in as many as nine runs.
+    let numbers = others.split([',', '-']).map(|number| number.trim().parse());
+    assert!(
+        numbers
+            .clone()
+            .all(|number: Result<u64, _>| number.is_ok_and(|n| n <= 60)),
+        "{told}"
+    );
     server.stop().await;
 }

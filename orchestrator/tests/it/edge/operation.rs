@@ -50,6 +50,38 @@ async fn a_stuck_loop_turns_liveness_red_and_is_named() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let mut server = TestServer::start(backend, |_| {}).await;
+        server.placed("33").await;
+        eventstore::testing::end_writer(&server.edge().store).await;
+        for place in ["/livez", "/readyz"] {
+            let red = server.get(place).await;
+            assert_eq!(red.status, 503, "{place}");
+            assert_eq!(red.body()["stuck"], serde_json::json!(["the log's writer"]));
+        }
+        assert_eq!(server.edge().ended(), ["the log's writer"]);
+        server = server.restart().await;
+        server.placed("34").await;
+        assert_eq!(server.get("/livez").await.status, 200);
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_beside_the_sagas_that_dies_turns_liveness_red() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let engine = server.edge().fulfilment.engine();
+    engine.accompany("a loop", async { panic!("planted") });
+    let red = server
+        .eventually("/livez", |health| health["status"] == "stuck")
+        .await;
+    assert_eq!(red["stuck"], serde_json::json!(["a loop"]));
+    assert_eq!(server.edge().ended(), ["a loop"]);
+    server.stop().await;
+}
+
 /// Every address of the API.
 const PROMISED: &[&str] = &[
     "/orders",
@@ -63,20 +95,31 @@ const PROMISED: &[&str] = &[
     "/kakaos",
     "/kakaos/{id}",
     "/mypages",
+    "/mypages.csv",
+    "/mypages/counts",
+    "/mypages/stream",
     "/mypages/{orderId}",
     "/customerviews",
     "/customerviews/{orderId}",
     "/kakaomsgs",
+    "/kakaomsgs.csv",
+    "/kakaomsgs/counts",
     "/kakaomsgs/{id}",
     "/sagas",
+    "/sagas/bulk",
     "/sagas/{id}",
     "/sagas/{id}/{verb}",
     "/events",
     "/events/stream",
     "/projections",
     "/projections/{name}",
+    "/projections/{name}/parked/{key}",
     "/projections/{name}/rebuild",
+    "/projections/{name}/{verb}",
     "/customers/{id}/erase",
+    "/webhooks/{port}/{provider}",
+    "/webhooks/{port}/{provider}/{secret}",
+    "/reconcile",
     "/livez",
     "/readyz",
     "/metrics",
@@ -104,7 +147,7 @@ async fn the_description_covers_every_route_and_every_described_route_exists() {
             .as_object()
             .expect("methods")
             .keys()
-            .filter(|_| path != "/events/stream")
+            .filter(|_| !path.ends_with("/stream"))
         {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let answer = server

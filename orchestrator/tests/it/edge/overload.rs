@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use eventstore::Options;
+use eventstore::{Options, testing};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::child::{bookmarket, complaint, run, without_room};
 use super::server::{Answer, Backend, PATIENCE, TestServer, order, order_paid_by};
+
+/// More pages than any test fills.
+const PLENTY: u32 = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_surplus_of_commands_is_refused_with_retry_after_and_leaves_reads_alone() {
@@ -77,13 +81,8 @@ async fn a_client_that_hangs_up_does_not_free_its_place_before_its_command_is_do
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_store_refuses_orders_and_loses_none_that_it_acknowledged() {
-    let small = Options {
-        max_page_count: Some(150),
-        ..Options::default()
-    };
-    let server = TestServer::start_with(Backend::Sqlite, small, |_| {}).await;
+/// Orders until the store has no room left, and checks how it says so; the orders that it has taken.
+async fn fill(server: &TestServer) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let refused = loop {
         let answer = server.post("/orders", &order("33")).await;
@@ -110,15 +109,100 @@ async fn a_full_store_refuses_orders_and_loses_none_that_it_acknowledged() {
     for id in &acknowledged {
         assert_eq!(server.get(&format!("/orders/{id}")).await.status, 200);
     }
-    let server = server.restart().await;
-    for id in &acknowledged {
+    acknowledged
+}
+
+async fn all_ship(server: &TestServer, orders: &[String]) {
+    for id in orders {
         server
             .eventually(&format!("/orders/{id}"), |order| {
                 order["status"] == "Shipped"
             })
             .await;
     }
+}
+
+/// A log that has room for a few dozen orders.
+fn small() -> Options {
+    Options {
+        max_page_count: Some(150),
+        ..Options::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_refuses_orders_until_there_is_room_and_loses_none_that_it_acknowledged() {
+    let server = TestServer::start_with(Backend::Sqlite, small(), |_| {}).await;
+    let acknowledged = fill(&server).await;
+    server
+        .post("/orders", &order("33"))
+        .await
+        .is_problem("store-unavailable", 503);
+    testing::limit_pages(&server.edge().store, PLENTY).await;
+    // The same server takes orders again, and finishes what it could not write down.
     assert_eq!(server.post("/orders", &order("33")).await.status, 201);
+    all_ship(&server, &acknowledged).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_that_is_restarted_with_room_loses_no_order_that_it_acknowledged() {
+    let server = TestServer::start_with(Backend::Sqlite, small(), |_| {}).await;
+    let acknowledged = fill(&server).await;
+    let server = server.restart().await;
+    all_ship(&server, &acknowledged).await;
+    assert_eq!(server.post("/orders", &order("33")).await.status, 201);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_views_stand_still_until_there_is_room_while_orders_are_taken() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let before = server.placed("33").await;
+    server
+        .eventually(&format!("/mypages/{before}"), |row| {
+            row["status"] == "Shipped"
+        })
+        .await;
+    let views = &server.edge().projections;
+    // Fewer pages than there are: not one more is to be had.
+    projections::testing::limit_pages(views, 1).await;
+    let mut orders = vec![before];
+    let stuck = |view: &Value| {
+        let (state, reason) = (&view["projection"]["state"], &view["projection"]["reason"]);
+        state == "retrying" && reason.as_str().is_some_and(|why| why.contains("full"))
+    };
+    // Free pages are used up first.
+    loop {
+        let view = server.get("/projections/customer").await.body();
+        if stuck(&view) {
+            break;
+        }
+        orders.push(server.placed("33").await);
+        assert!(orders.len() < 1_000, "they never fill: {view}");
+    }
+    let late = server.post("/orders", &order("33")).await;
+    assert_eq!(late.status, 201, "{}", late.text());
+    let token = late
+        .header("consistency-token")
+        .expect("a token")
+        .to_owned();
+    let late = late.body()["orderId"].as_str().expect("an id").to_owned();
+    let row = server
+        .request(reqwest::Method::GET, &format!("/mypages/{late}"))
+        .header("Consistency-Token", token)
+        .header("Prefer", "wait=0");
+    let behind = Answer::of(row.send().await.expect("an answer")).await;
+    behind.is_problem("view-behind", 503);
+    orders.push(late);
+    all_ship(&server, &orders).await;
+
+    projections::testing::limit_pages(views, PLENTY).await;
+    for id in &orders {
+        server
+            .eventually(&format!("/mypages/{id}"), |row| row["status"] == "Shipped")
+            .await;
+    }
     server.stop().await;
 }
 

@@ -23,6 +23,19 @@ async fn send(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_there_twice_is_refused_with_its_pointer() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let json = Some("application/json");
+    let body = r#"{"bookId": "b", "qty": 1, "customerId": "33", "qty": 100}"#;
+    let twice = send(&server, Method::POST, "/orders", json, body).await;
+    twice.is_problem("invalid-request", 422);
+    assert_eq!(twice.pointers(), ["/qty"]);
+    let nothing = server.get("/events").await.body();
+    assert_eq!(nothing["events"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_frameworks_own_refusals_are_problems_too() {
     let server = TestServer::start(Backend::Sqlite, |_| {}).await;
     const JSON: Option<&str> = Some("application/json");

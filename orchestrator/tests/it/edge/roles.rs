@@ -173,6 +173,7 @@ async fn only_operators_see_the_machinery() {
         format!("/sagas/{id}"),
         "/events".to_owned(),
         "/projections".to_owned(),
+        format!("/projections/customer/parked/{id}"),
     ];
     for path in &machinery {
         for caller in [ALICE, SHOP] {
@@ -189,6 +190,7 @@ async fn only_operators_see_the_machinery() {
     for path in [
         format!("/sagas/{id}/cancel"),
         "/projections/saga/rebuild".into(),
+        "/projections/saga/pause".into(),
         "/customers/alice/erase".into(),
     ] {
         let request = server

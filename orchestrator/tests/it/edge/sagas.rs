@@ -1,24 +1,27 @@
 //! What operators see of sagas and do about them.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use super::server::{Backend, TestServer, on_each_backend};
+use super::server::{Backend, PATIENCE, TestServer, on_each_backend, order_paid_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_shows_what_it_waits_for_what_remains_and_its_history() {
     on_each_backend(async |server| {
         let id = server.placed("33").await;
         let path = format!("/sagas/{id}");
+        // The message about it is a side branch, and remains until it is sent.
         let saga = server
             .eventually(&path, |saga| {
-                saga["status"] == "waiting" && saga["step"] == "handover"
+                saga["status"] == "waiting" && saga["remaining"] == json!(["handover", "track"])
             })
             .await;
         assert_eq!(
             (&saga["saga"], &saga["version"]),
             (&json!("fulfilment"), &json!(1))
         );
-        assert_eq!(saga["remaining"], json!(["handover", "track"]));
+        assert_eq!(saga["step"], "handover");
         assert!(saga["waitsFor"][0]["until"].is_string());
         assert_eq!(saga["history"][0]["type"], "SagaStarted");
         let listed = |list: &Value| {
@@ -47,13 +50,46 @@ async fn an_operator_cancels_as_the_customer_would() {
             &json!({ "reason": "fraud" }),
         )
         .await;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    let order = server
-        .eventually(&format!("/orders/{id}"), |order| {
-            order["status"] == "Canceled"
-        })
-        .await;
+    // Not that it was asked for: that it is done.
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let saga = answer.body();
+    assert_eq!(saga["status"], saga["result"]);
+    assert_eq!(saga["result"], "unwound");
+    let order = server.get(&format!("/orders/{id}")).await.body();
+    assert_eq!(order["status"], "Canceled");
     assert_eq!(order["canceled"]["reason"], "fraud");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_that_is_none_is_refused_where_it_stands() {
+    let server = TestServer::start(Backend::Sqlite, |settings| {
+        settings.orders.payment_budget = Duration::from_millis(100);
+    })
+    .await;
+    let placed = server.post("/orders", &order_paid_by("33", "down")).await;
+    assert_eq!(placed.status, 202, "{}", placed.text());
+    let placed = placed.body();
+    let id = placed["orderId"].as_str().expect("an id");
+    let resolve = async |evidence: Value| {
+        let wish = json!({ "reason": "seen in the dashboard", "step": "pay", "outcome": "done",
+            "evidence": evidence, "force": true });
+        // An attempt may be under way at the moment.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = server.post(&format!("/sagas/{id}/resolve"), &wish).await;
+            if answer.status != 409 || Instant::now() > deadline {
+                return answer;
+            }
+        }
+    };
+    let refused = resolve(json!({ "refundRef": "R-17" })).await;
+    refused.is_problem("invalid-request", 422);
+    assert_eq!(refused.body()["errors"][0]["pointer"], "/evidence");
+    let taken = resolve(json!({ "ref": "R-17" })).await;
+    assert!(matches!(taken.status, 200 | 202), "{}", taken.text());
+    let order = server.get(&format!("/payments/{id}")).await.body();
+    assert_eq!(order["status"], "Paid", "{order}");
     server.stop().await;
 }
 

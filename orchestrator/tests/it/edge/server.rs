@@ -1,19 +1,22 @@
 //! A server of the test's own, in this process, on a free port.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
-use eventstore::Options;
 use eventstore::testing::TestDatabase;
+use eventstore::{Category, Checkpoint, Expected, NewEvent, Options, StreamAppend, StreamId};
 use orchestrator::app::{App, Ended};
 use orchestrator::cli::args::Cli;
 use orchestrator::config::Settings;
 use orchestrator::http::state::Edge;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// How long a test waits for something that happens by itself.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +58,7 @@ pub(super) fn settings(folder: &TempDir) -> Settings {
         .expect("good arguments")
         .settings;
     settings.store.database_url = None;
+    settings.broker.nats_url = None;
     settings
 }
 
@@ -163,26 +167,58 @@ impl TestServer {
 
     /// Stops it, however it ends, and starts it again on the same data with ordinary options.
     pub(super) async fn restart(self) -> TestServer {
-        let TestServer {
-            app,
-            http,
-            folder,
-            settings,
-            _database,
-        } = self;
-        app.stop().await;
-        let app = App::start(&settings).await.expect("a server");
-        TestServer {
-            app,
-            http,
-            folder,
-            settings,
-            _database,
+        self.halt().await.start(|_| {}).await
+    }
+
+    /// Stops it, however it ends, and keeps what it has stored.
+    pub(super) async fn halt(self) -> Halted {
+        self.app.stop().await;
+        Halted {
+            folder: self.folder,
+            settings: self.settings,
+            database: self._database,
         }
+    }
+
+    /// Runs SQL in its Postgres.
+    pub(super) fn tamper(&self, sql: &str) {
+        let database = self._database.as_ref().expect("a Postgres");
+        database.try_execute(sql).expect("good SQL");
     }
 
     pub(super) async fn stop(self) {
         assert_eq!(self.app.stop().await, Ended::InOrder);
+    }
+}
+
+/// What a server has left.
+pub(super) struct Halted {
+    folder: TempDir,
+    settings: Settings,
+    database: Option<TestDatabase>,
+}
+
+impl Halted {
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.settings.store.data_dir
+    }
+
+    /// Its database, if it has one.
+    pub(super) fn database(&self) -> Option<&TestDatabase> {
+        self.database.as_ref()
+    }
+
+    /// Starts a server on it with changed settings.
+    pub(super) async fn start(mut self, change: impl FnOnce(&mut Settings)) -> TestServer {
+        change(&mut self.settings);
+        let app = App::start(&self.settings).await.expect("a server");
+        TestServer {
+            app,
+            http: reqwest::Client::new(),
+            folder: self.folder,
+            settings: self.settings,
+            _database: self.database,
+        }
     }
 }
 
@@ -246,6 +282,37 @@ impl Answer {
         pointers.sort();
         pointers
     }
+}
+
+/// Writes an event that no build knows into a stream, as a newer one might have done. Gives the consistency token of it.
+pub(super) async fn poison(server: &TestServer, category: &str, id: &str) -> String {
+    let event = NewEvent {
+        event_id: Uuid::now_v7(),
+        event_type: "OrderGiftWrapped".into(),
+        schema_version: 1,
+        data: RawValue::from_string("{}".to_owned()).expect("JSON"),
+        metadata: RawValue::from_string("{}".to_owned()).expect("JSON"),
+    };
+    let (event_id, stream) = (
+        event.event_id,
+        StreamId::new(
+            Category::parse(category).expect("a category"),
+            id.parse().expect("an id"),
+        ),
+    );
+    let append = StreamAppend {
+        stream,
+        expected: Expected::Any,
+        events: vec![event],
+    };
+    let position = server
+        .edge()
+        .store
+        .append(vec![append])
+        .await
+        .expect("stored")
+        .last;
+    Checkpoint { position, event_id }.to_string()
 }
 
 /// A good order of two books.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::child::{Serving, bookmarket};
-use super::server::{Answer, order, order_paid_by};
+use super::server::{Answer, order_paid_by};
 
 async fn post(url: &str, body: &Value) -> Answer {
     let response = reqwest::Client::new()
@@ -59,30 +59,4 @@ async fn a_terminated_server_answers_what_is_in_flight_and_exits_with_0() {
     }
     assert_eq!(serving.exit_code().await, Some(0));
     assert!(client.get(format!("{url}/livez")).send().await.is_err());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_in_flight_at_kill_9_is_finished_by_the_next_process() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut first = Serving::start(bookmarket(folder.path()));
-    let answer = post(&first.url, &order("33")).await;
-    let id = answer.body()["orderId"].as_str().expect("an id").to_owned();
-    first.child.kill().expect("killed");
-    first.child.wait().expect("gone");
-    let second = Serving::start(bookmarket(folder.path()));
-    let deadline = tokio::time::Instant::now() + super::server::PATIENCE;
-    loop {
-        let place = format!("{}/orders/{id}", second.url);
-        let order: Value = reqwest::get(place)
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON");
-        if order["status"] == "Shipped" {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{order}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

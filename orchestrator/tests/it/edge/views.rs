@@ -50,6 +50,31 @@ async fn a_view_that_is_behind_says_so_after_the_preferred_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_log_is_refused_and_not_taken_for_a_position() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let other = TestServer::start(Backend::Sqlite, |_| {}).await;
+    server.placed("33").await;
+    let placed = other.post("/orders", &order("33")).await;
+    let token = placed.header("consistency-token").expect("a token");
+    let request = server
+        .request(Method::GET, "/mypages")
+        .header("Consistency-Token", token);
+    let answer = Answer::of(request.send().await.expect("an answer")).await;
+    answer.is_problem("token-of-another-log", 409);
+    for _ in 0..3 {
+        other.placed("33").await;
+    }
+    let later = other.post("/orders", &order("33")).await;
+    let beyond = later.header("consistency-token").expect("a token");
+    server
+        .get(&format!("/mypages?atLeast={beyond}"))
+        .await
+        .is_problem("token-of-another-log", 409);
+    server.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_lead_through_all_rows_once() {
     on_each_backend(async |server| {
         for number in 0..7 {
@@ -136,7 +161,7 @@ async fn a_view_is_rebuilt_while_it_is_read() {
                 .await;
         }
         let after = server.get("/mypages").await.body();
-        assert_eq!(before["page"], after["page"]);
+        assert_eq!(before["page"]["count"], after["page"]["count"]);
         server
             .post("/projections/none/rebuild", &Value::Null)
             .await

@@ -185,11 +185,11 @@ async fn a_refused_hold_refuses_the_cancel_and_the_order_goes_on_as_before() {
     let shop = Shop::open().await;
     let order = shop.shipped("a").await;
     shop.simulator
-        .script(Op::Hold, order, Fault::Refuse("sorted"));
+        .script(Op::Hold, order, Fault::Refuse("handed-over"));
     let CancelAnswer::PastPointOfNoReturn(refusal) = shop.cancel(order).await else {
         panic!("it was not refused")
     };
-    assert_eq!(refusal.code, "sorted");
+    assert_eq!(refusal.code, "handed-over");
     let now = shop.fulfilment.order(order).await.unwrap().unwrap().value;
     assert_eq!(now.shown_status(), "Shipped");
     // A later request is a request of its own, and the carrier has changed its mind.
@@ -246,6 +246,8 @@ async fn handed_over_and_delivered_orders_can_only_be_returned() {
         "OrderShipped",
         "HandedOver",
         "OrderHandedOver",
+        "InTransit",
+        "OutForDelivery",
         "Delivered",
         "OrderDelivered",
     ];

@@ -20,6 +20,7 @@ use orchestrator::saga::engine;
 use uuid::Uuid;
 
 use super::shop::{STUCK, Setup, Shop, command, order};
+use crate::soak::size;
 
 /// Customers at once.
 const AT_ONCE: usize = 64;
@@ -68,7 +69,7 @@ impl Town {
         let id = Self::id(nth);
         let unlucky = [
             (Op::Ship, "address-unknown", id),
-            (Op::Hold, "sorted", id),
+            (Op::Hold, "handed-over", id),
             (Op::Refund, "account-closed", id),
             (Op::Cancel, "", id),
             (
@@ -216,8 +217,9 @@ async fn chaos(log: TestLog, orders: usize, seed: u64) -> Report {
     let town = Arc::into_inner(town).expect("everybody went home");
     let report = town.shop.close().await;
     println!(
-        "figure: chaos seed={seed} orders={orders} kills={kills} parked={} violations=0",
-        report.counts.parked
+        "figure: chaos seed={seed} orders={orders} kills={kills} parked={} violations={}",
+        report.counts.parked,
+        report.violations.len()
     );
     assert!(kills > 3, "nothing was killed");
     assert_eq!(report.counts.orders, orders as u64);
@@ -226,15 +228,6 @@ async fn chaos(log: TestLog, orders: usize, seed: u64) -> Report {
     let unwanted = |why: &&String| !wanted.contains(&why.as_str());
     assert_eq!(report.counts.parked_why.keys().find(unwanted), None);
     report
-}
-
-/// A tenth of the full size, which `SOAK` asks for.
-fn size(full: usize) -> usize {
-    if std::env::var_os("SOAK").is_some() {
-        full
-    } else {
-        full / 10
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,19 +5,26 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use eventstore::testing::TestLog;
-use eventstore::{MasterKeyFile, Vault};
+use eventstore::{Expected, MasterKeyFile, Vault};
 use futures_util::future::BoxFuture;
+use orchestrator::execute::{Aggregate, to_stream};
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::participants::Providers;
 use orchestrator::fulfilment::{Parts, Sagas};
-use orchestrator::providers::breaker::Policy;
-use orchestrator::providers::ports::{Answer, CarrierPort, Found, Label, Shipment, Tracking};
+use orchestrator::providers::guard::Policy;
+use orchestrator::providers::ports::{
+    Answer, CarrierPort, Found, Label, Page, ParcelRecord, Shipment, Tracking,
+};
 use orchestrator::providers::simulator::ledger::{FILE_NAME, Line, Verdict};
 use orchestrator::providers::simulator::{Options, Scan, Simulator};
 use orchestrator::saga::definition::Saga;
+use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
+
+use crate::harness::Start;
 
 /// A carrier whose vans come when somebody asks for the second and the third time, and never by themselves.
 struct Prompt {
@@ -50,7 +57,20 @@ impl CarrierPort for Prompt {
         self.simulator.probe_cancel(order_id, key)
     }
 
-    fn track(&self, order_id: Uuid) -> BoxFuture<'_, Found<Tracking>> {
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<ParcelRecord>>> {
+        CarrierPort::records(&self.simulator, since, cursor)
+    }
+
+    fn track<'a>(
+        &'a self,
+        order_id: Uuid,
+        label: &'a Label,
+        shipped_at: DateTime<Utc>,
+    ) -> BoxFuture<'a, Found<Tracking>> {
         let looks = {
             let mut looks = self.looks.lock().unwrap();
             let looks = looks.entry(order_id).or_default();
@@ -64,9 +84,20 @@ impl CarrierPort for Prompt {
             if looks >= 3 {
                 self.simulator.scan(order_id, Scan::Deliver, false).await;
             }
-            self.simulator.track(order_id).await
+            self.simulator.track(order_id, label, shipped_at).await
         })
     }
+}
+
+/// A saga that begins with what its own aggregate decides on this command.
+pub(super) fn begins<A>(id: Uuid, command: &A::Command) -> BoxFuture<'static, Start>
+where
+    A: Aggregate<State: Default, Rejection: std::fmt::Debug>,
+{
+    let events = A::decide(&A::State::default(), command).unwrap();
+    let domain = vec![to_stream(A::CATEGORY, id, Expected::NoStream, events, id)];
+    let input = Value::Null;
+    Box::pin(async move { Start { input, domain } })
 }
 
 pub(super) struct Market {
@@ -100,10 +131,11 @@ impl Market {
                 payments: Arc::new(simulator.clone()),
                 carrier: Arc::new(carrier),
                 kakao: Arc::new(simulator),
+                external: Default::default(),
             },
             limits: Limits::default(),
-            breakers: Policy {
-                min_calls: usize::MAX,
+            guard: Policy {
+                breaker: false,
                 ..Policy::default()
             },
         };

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use aggregates::kakao::{CheckedMessage, MessageDraft, Progress};
+use aggregates::ids;
+use aggregates::kakao::{CheckedMessage, Kind, MessageDraft, Progress};
+use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::messages::{SendAnswer, SendMessage};
 use orchestrator::providers::simulator::Fault;
 use orchestrator::providers::simulator::ledger::{Op, Port};
+use uuid::Uuid;
 
 use super::shop::{PRINCIPAL, Setup, Shop};
 
@@ -26,6 +29,7 @@ fn send(key: Option<&str>, text: &str) -> SendMessage {
         message: message(text),
         principal: PRINCIPAL.into(),
         key,
+        trace: None,
     }
 }
 
@@ -127,5 +131,84 @@ async fn orders_are_taken_and_paid_while_carrier_and_dealer_are_away() {
     shop.until(order, |saga| saga.state.is_done("ship")).await;
     shop.simulator.set_outage(Port::Kakao, false);
     shop.until(order, |saga| saga.state.is_done("notify")).await;
+    shop.close().await;
+}
+
+/// A parcel on its way whose customer could not be told, and a cancel that the carrier refuses.
+async fn refused_while_the_dealer_is_away(shop: &Shop) -> Uuid {
+    shop.simulator.set_outage(Port::Kakao, true);
+    let order = shop.paid("a").await;
+    shop.until(order, |saga| {
+        let tried = saga
+            .state
+            .step("notify")
+            .is_some_and(|step| step.attempt > 1);
+        saga.state.is_done("ship") && tried
+    })
+    .await;
+    shop.simulator
+        .script(Op::Hold, order, Fault::Refuse("handed-over"));
+    let answer = shop.cancel(order).await;
+    assert!(
+        matches!(answer, CancelAnswer::PastPointOfNoReturn(_)),
+        "{answer:?}"
+    );
+    order
+}
+
+/// The story of an order's message about its parcel.
+async fn told(shop: &Shop, order: Uuid) -> Vec<String> {
+    let id = ids::message_id(&order.to_string(), Kind::Shipped, "1");
+    let events = shop.store.read_related(id).await.unwrap();
+    events
+        .iter()
+        .map(|event| event.event_type.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_message_that_a_cancel_suppressed_is_sent_when_the_cancel_is_refused() {
+    let shop = Shop::open().await;
+    let order = refused_while_the_dealer_is_away(&shop).await;
+    shop.simulator.set_outage(Port::Kakao, false);
+    shop.until(order, |saga| saga.state.is_done("notify")).await;
+    let story = [
+        "MessageRequested",
+        "MessageSuppressed",
+        "MessageRequested",
+        "SentMessage",
+    ];
+    assert_eq!(told(&shop, order).await, story);
+    let report = shop.close().await;
+    assert_eq!(
+        (report.counts.messages_sent, report.counts.messages_doubled),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_is_wanted_again_may_be_suppressed_or_fail_like_any_other() {
+    let setup = Setup::default();
+    let limits = Limits {
+        message_budget: Duration::from_millis(1_500),
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    let order = refused_while_the_dealer_is_away(&shop).await;
+    shop.until(order, |saga| {
+        let notify = saga.state.step("notify");
+        notify.is_some_and(aggregates::saga::Step::is_settled)
+    })
+    .await;
+    let story = [
+        "MessageRequested",
+        "MessageSuppressed",
+        "MessageRequested",
+        "MessageFailed",
+    ];
+    assert_eq!(told(&shop, order).await, story);
+    let id = ids::message_id(&order.to_string(), Kind::Shipped, "1");
+    let message = shop.fulfilment.message(id).await.unwrap().unwrap().value;
+    assert_eq!(message.progress.as_str(), "MessageFailed");
     shop.close().await;
 }

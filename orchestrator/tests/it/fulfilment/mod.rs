@@ -1,13 +1,20 @@
 //! The fulfilment saga against the simulated providers. Every test ends with an audit of log and ledger.
 
 mod audits;
+mod bulk;
 mod cancels;
 mod chaos;
+mod denials;
+mod hints;
 mod idempotency;
 mod market;
 mod messages;
+mod mismatches;
+mod overdue;
 mod parked;
 mod personal;
+mod preflight;
+mod reconciles;
 mod shop;
 mod survives;
 mod survives_message;

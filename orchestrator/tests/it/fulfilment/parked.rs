@@ -2,42 +2,61 @@
 
 use aggregates::saga::{Status, Verdict};
 use orchestrator::fulfilment::cancel::CancelAnswer;
+use orchestrator::providers::ports::{Answer, CarrierPort};
 use orchestrator::providers::simulator::ledger::{Op, Port};
 use orchestrator::providers::simulator::{Fault, Scan};
 use orchestrator::saga::verbs::{Finding, Request, VerbError};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::cancels::{NOT_AT_ALL, is_canceled};
 use super::shop::{Shop, TOTAL};
 
-#[tokio::test]
-async fn a_refund_refused_for_good_parks_the_saga_and_resolving_it_goes_on() {
-    let shop = Shop::open().await;
+fn request(reason: &str) -> Request {
+    Request {
+        actor: "operator".into(),
+        reason: reason.into(),
+    }
+}
+
+/// What a person says without asking anybody to confirm it.
+fn found(outcome: Verdict, evidence: Value) -> Finding {
+    Finding {
+        outcome,
+        evidence,
+        force: true,
+    }
+}
+
+async fn resolve(shop: &Shop, order: Uuid, step: &str, finding: Finding, reason: &str) {
+    let engine = shop.fulfilment.engine();
+    let request = request(reason);
+    let resolved = engine.resolve(order, step, finding, &request);
+    resolved.await.unwrap();
+}
+
+/// An order that was canceled, and whose money nobody takes back.
+async fn refund_refused(shop: &Shop) -> Uuid {
     let order = shop.shipped("a").await;
     shop.simulator
         .script(Op::Refund, order, Fault::Refuse("account-closed"));
     assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    shop.at_rest(order).await;
+    order
+}
+
+#[tokio::test]
+async fn a_refund_refused_for_good_parks_the_saga_and_resolving_it_goes_on() {
+    let shop = Shop::open().await;
+    let order = refund_refused(&shop).await;
     let parked = shop.at_rest(order).await;
     assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
     assert_eq!(shop.effects(order), [Op::Charge, Op::Ship, Op::Hold]);
     let report = shop.audit().await;
     assert_eq!((report.counts.parked, report.violations.len()), (1, 0));
 
-    let by_hand = Finding {
-        outcome: Verdict::Done,
-        evidence: json!({ "ref": "bank transfer 77" }),
-        force: true,
-    };
-    let request = Request {
-        actor: "operator".into(),
-        reason: "sent by bank".into(),
-    };
-    shop.fulfilment
-        .engine()
-        .resolve(order, "refund", by_hand, &request)
-        .await
-        .unwrap();
+    let by_hand = found(Verdict::Done, json!({ "ref": "bank transfer 77" }));
+    resolve(&shop, order, "refund", by_hand, "sent by bank").await;
     shop.until(order, |saga| saga.state.is_finished()).await;
     assert!(is_canceled(&shop.cancel(order).await));
     let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
@@ -52,20 +71,10 @@ async fn a_refund_refused_for_good_parks_the_saga_and_resolving_it_goes_on() {
 #[tokio::test]
 async fn a_refused_refund_can_be_tried_again_under_a_fresh_key() {
     let shop = Shop::open().await;
-    let order = shop.shipped("a").await;
-    shop.simulator
-        .script(Op::Refund, order, Fault::Refuse("account-closed"));
-    shop.cancel(order).await;
-    shop.at_rest(order).await;
-    let request = Request {
-        actor: "operator".into(),
-        reason: "account opened".into(),
-    };
-    shop.fulfilment
-        .engine()
-        .retry(order, "refund", &request)
-        .await
-        .unwrap();
+    let order = refund_refused(&shop).await;
+    let engine = shop.fulfilment.engine();
+    let request = request("account opened");
+    engine.retry(order, "refund", &request).await.unwrap();
     assert!(is_canceled(&shop.cancel(order).await));
     shop.at_rest(order).await;
     assert_eq!(
@@ -73,6 +82,14 @@ async fn a_refused_refund_can_be_tried_again_under_a_fresh_key() {
         [Op::Charge, Op::Ship, Op::Hold, Op::Refund, Op::Cancel]
     );
     shop.close().await;
+}
+
+/// Whether it is on record that the parcel did what it should not have done, with what is at stake.
+async fn is_an_exception(shop: &Shop, order: Uuid) -> bool {
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    let story = shop.story(order).await;
+    story.contains(&"DeliveryException".to_string())
 }
 
 /// A carrier that takes along what it promised to hold, before the money went back.
@@ -97,13 +114,7 @@ async fn scanned_after_hold(shop: &Shop) -> Uuid {
 async fn a_scan_after_a_granted_hold_is_an_exception_and_stops_the_refund() {
     let shop = Shop::open().await;
     let order = scanned_after_hold(&shop).await;
-    let parked = shop.at_rest(order).await;
-    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
-    assert!(
-        shop.story(order)
-            .await
-            .contains(&"DeliveryException".to_string())
-    );
+    assert!(is_an_exception(&shop, order).await);
     assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
     assert_eq!(
         shop.effects(order),
@@ -117,20 +128,15 @@ async fn a_scan_after_a_granted_hold_is_an_exception_and_stops_the_refund() {
 async fn a_parcel_that_came_back_after_such_a_scan_is_refunded() {
     let shop = Shop::open().await;
     let order = scanned_after_hold(&shop).await;
-    let back = Finding {
-        outcome: Verdict::Undone,
-        evidence: json!(null),
-        force: true,
-    };
-    let request = Request {
-        actor: "operator".into(),
-        reason: "the carrier brought it back".into(),
-    };
-    shop.fulfilment
-        .engine()
-        .resolve(order, "handover", back, &request)
-        .await
-        .unwrap();
+    let back = found(Verdict::Undone, Value::Null);
+    resolve(
+        &shop,
+        order,
+        "handover",
+        back,
+        "the carrier brought it back",
+    )
+    .await;
     shop.until(order, |saga| saga.state.is_done("refund")).await;
     assert!(shop.story(order).await.contains(&"PayCanceled".to_string()));
     shop.close().await;
@@ -140,20 +146,8 @@ async fn a_parcel_that_came_back_after_such_a_scan_is_refunded() {
 async fn a_parcel_that_is_gone_after_such_a_scan_stays_paid() {
     let shop = Shop::open().await;
     let order = scanned_after_hold(&shop).await;
-    let gone = Finding {
-        outcome: Verdict::Done,
-        evidence: json!(null),
-        force: true,
-    };
-    let request = Request {
-        actor: "operator".into(),
-        reason: "the customer has it".into(),
-    };
-    shop.fulfilment
-        .engine()
-        .resolve(order, "handover", gone, &request)
-        .await
-        .unwrap();
+    let gone = found(Verdict::Done, Value::Null);
+    resolve(&shop, order, "handover", gone, "the customer has it").await;
     shop.until(order, |saga| saga.state.is_finished()).await;
     assert_eq!(
         shop.effects(order),
@@ -172,13 +166,7 @@ async fn a_scan_after_the_order_was_canceled_is_found_and_parked_with_its_total(
     shop.fulfilment.scanned(order);
     shop.until(order, |saga| saga.state.status() == Status::Parked)
         .await;
-    let parked = shop.at_rest(order).await;
-    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
-    assert!(
-        shop.story(order)
-            .await
-            .contains(&"DeliveryException".to_string())
-    );
+    assert!(is_an_exception(&shop, order).await);
     // What the customer was told stays true: the money is back.
     assert!(is_canceled(&shop.cancel(order).await));
     shop.close().await;
@@ -191,42 +179,64 @@ async fn a_label_that_is_not_voided_is_an_exception() {
     shop.simulator
         .script(Op::Cancel, order, Fault::Refuse("printed"));
     assert!(is_canceled(&shop.cancel(order).await));
-    let parked = shop.at_rest(order).await;
-    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
-    assert!(
-        shop.story(order)
-            .await
-            .contains(&"DeliveryException".to_string())
+    assert!(is_an_exception(&shop, order).await);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_parcel_whose_label_was_voided_by_hand_needs_no_hold() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let voided = shop.simulator.cancel(order, "by hand").await;
+    assert_eq!(voided, Answer::Done(()));
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.at_rest(order).await;
+    assert_eq!(
+        shop.effects(order),
+        [Op::Charge, Op::Ship, Op::Cancel, Op::Refund]
     );
+    // What was done by hand is all that the auditor has to say.
+    let found = shop.audit().await.violations;
+    assert!(
+        found.len() == 1
+            && found[0]
+                .to_string()
+                .contains("a key that the log does not know"),
+        "{} findings",
+        found.len()
+    );
+}
+
+#[tokio::test]
+async fn a_parcel_that_the_carrier_does_not_know_has_not_left_and_is_for_a_person() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Hold, order, Fault::Refuse("no-such-parcel"));
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.status(), Status::Parked);
+    assert_eq!(parked.state.at_stake().unwrap().amount, TOTAL);
+    // Nobody was told that it is too late.
+    let story = shop.story(order).await;
+    assert!(!story.contains(&"OrderCancelRefused".to_string()));
     shop.close().await;
 }
 
 #[tokio::test]
 async fn what_a_person_states_must_have_the_form_of_what_it_stands_for() {
     let shop = Shop::open().await;
-    let order = shop.shipped("a").await;
-    shop.simulator
-        .script(Op::Refund, order, Fault::Refuse("account-closed"));
-    shop.cancel(order).await;
-    shop.at_rest(order).await;
+    let order = refund_refused(&shop).await;
     let before = shop.log().await.len();
-    let nonsense = Finding {
-        outcome: Verdict::Done,
-        evidence: json!({ "paid": "yes" }),
-        force: true,
-    };
-    let request = Request {
-        actor: "operator".into(),
-        reason: "a slip".into(),
-    };
+    let nonsense = found(Verdict::Done, json!({ "paid": "yes" }));
+    let request = request("a slip");
     let engine = shop.fulfilment.engine();
     let answer = engine.resolve(order, "refund", nonsense, &request).await;
     assert!(matches!(answer, Err(VerbError::Record(_))), "{answer:?}");
     // Unless forced, the provider is asked, and it knows nothing of such a refund.
     let claim = Finding {
-        outcome: Verdict::Done,
-        evidence: json!({ "ref": "x" }),
         force: false,
+        ..found(Verdict::Done, json!({ "ref": "x" }))
     };
     let answer = engine.resolve(order, "refund", claim, &request).await;
     assert!(

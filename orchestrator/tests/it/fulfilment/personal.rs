@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use orchestrator::fulfilment::erase::Erased;
 use orchestrator::fulfilment::limits::Limits;
-use orchestrator::providers::simulator::ledger::Port;
+use orchestrator::providers::simulator::ledger::{Op, Port};
+use sha2::{Digest, Sha256};
 
-use super::shop::{CUSTOMER, Setup, Shop};
+use super::shop::{CUSTOMER, Setup, Shop, order};
 
 #[tokio::test]
 async fn nothing_personal_is_in_clear_in_the_log_or_in_the_ledger() {
@@ -90,5 +91,54 @@ async fn an_order_whose_token_was_erased_before_it_was_charged_is_rejected() {
         "{story:?}"
     );
     assert_eq!(shop.effects(Shop::id("a")), []);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_customer_was_erased_before_it_was_shipped_goes_back_to_them() {
+    let shop = Shop::open().await;
+    shop.simulator.set_outage(Port::Carrier, true);
+    let order = shop.paid("a").await;
+    shop.fulfilment
+        .erase(CUSTOMER, "asked to", "operator")
+        .await
+        .unwrap();
+    shop.simulator.set_outage(Port::Carrier, false);
+    let end = shop.at_rest(order).await;
+    let cause = &end.state.unwind.as_ref().unwrap().cause;
+    assert_eq!(cause.code, "address-erased");
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Refund]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_repeat_after_an_erasure_gets_its_answer_and_leaves_no_key_behind() {
+    let shop = Shop::open().await;
+    let first = shop.place("a", "ok").await;
+    shop.fulfilment
+        .erase(CUSTOMER, "asked to", "operator")
+        .await
+        .unwrap();
+    assert_eq!(shop.place("a", "ok").await, first);
+    let keys = shop.store.subject_keys();
+    assert_eq!(keys.get(CUSTOMER).await.unwrap(), None);
+    // A new order of the same customer is a new beginning.
+    shop.paid("b").await;
+    assert!(keys.get(CUSTOMER).await.unwrap().is_some());
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_tells_repeats_apart_cannot_be_guessed_without_the_master_key() {
+    let shop = Shop::open().await;
+    shop.paid("a").await;
+    let log = shop.log().await;
+    let ordered = log.iter().find(|event| &*event.event_type == "Ordered");
+    let ordered: serde_json::Value = serde_json::from_str(ordered.unwrap().data.get()).unwrap();
+    let plain = Sha256::digest(order("ok").canonical_bytes());
+    let plain: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
+    let kept = ordered["commandHash"].as_str().unwrap();
+    assert_eq!(kept.len(), plain.len());
+    assert_ne!(kept, plain);
     shop.close().await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aggregates::ids;
 use aggregates::order::{CheckedOrder, Contact, DraftLine, OrderDraft, Payment};
+use aggregates::saga::Standing;
 use eventstore::testing::TestLog;
 use eventstore::{EventStore, MasterKeyFile, Position, RecordedEvent, Vault};
 use orchestrator::fulfilment::answers::{OrderAnswer, Verdict};
@@ -15,9 +16,10 @@ use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::participants::Providers;
 use orchestrator::fulfilment::place::{PlaceAnswer, PlaceError, PlaceOrder};
 use orchestrator::fulfilment::{Fulfilment, Parts};
-use orchestrator::providers::breaker::Policy;
+use orchestrator::providers::guard::Policy;
+use orchestrator::providers::ports::PaymentPort;
 use orchestrator::providers::simulator::ledger::{self, FILE_NAME, Line, Op, Verdict as Result};
-use orchestrator::providers::simulator::{Options, Simulator};
+use orchestrator::providers::simulator::{Fault, Options, Simulator};
 use orchestrator::saga::engine;
 use orchestrator::saga::view::Snapshot;
 use tempfile::TempDir;
@@ -38,8 +40,13 @@ pub(super) struct Setup {
     pub(super) handover_after: Duration,
     pub(super) delivery_after: Duration,
     pub(super) provider_time_limit: Duration,
-    pub(super) breakers: Policy,
+    pub(super) guard: Policy,
+    /// Who takes the money: the simulator, or something that stands between.
+    pub(super) till: Till,
 }
+
+/// Makes a payment provider out of the simulated one.
+pub(super) type Till = Box<dyn FnOnce(Simulator) -> Arc<dyn PaymentPort> + Send>;
 
 impl Default for Setup {
     /// Quick where something fails, and vans that come only when they are told to.
@@ -56,10 +63,11 @@ impl Default for Setup {
             handover_after: Duration::from_hours(1),
             delivery_after: Duration::from_hours(1),
             provider_time_limit: Duration::from_millis(50),
-            breakers: Policy {
-                min_calls: usize::MAX,
+            guard: Policy {
+                breaker: false,
                 ..Policy::default()
             },
+            till: Box::new(|simulator| Arc::new(simulator)),
         }
     }
 }
@@ -97,16 +105,18 @@ impl Shop {
         let (simulator, scans) = Simulator::open(&options).unwrap();
         let parts = {
             let (store, simulator) = (store.clone(), Arc::new(simulator.clone()));
+            let till = (setup.till)(Simulator::clone(&simulator));
             move || Parts {
                 store: store.clone(),
                 vault: vault.clone(),
                 providers: Providers {
-                    payments: simulator.clone(),
+                    payments: Arc::clone(&till),
                     carrier: simulator.clone(),
                     kakao: simulator.clone(),
+                    external: Default::default(),
                 },
                 limits: setup.limits.clone(),
-                breakers: setup.breakers.clone(),
+                guard: setup.guard.clone(),
             }
         };
         let fulfilment = Fulfilment::new(parts(), engine::Options::default()).unwrap();
@@ -122,6 +132,11 @@ impl Shop {
             dir,
             _log: log,
         }
+    }
+
+    /// What the shop is made of.
+    pub(super) fn parts(&self) -> Parts {
+        (self.parts)()
     }
 
     /// Another process on the same log and the same providers.
@@ -204,6 +219,27 @@ impl Shop {
             Ok(snapshot) => snapshot,
             Err(_) => panic!("stuck:\n{}", self.tell(id).await),
         }
+    }
+
+    /// An order that was charged, of which nobody here knows: the answer was lost, and the provider cannot be reached any
+    /// more. What was asked when the customer could not wait any longer was asked in vain.
+    pub(super) async fn charged_unknown(&self, key: &str) -> Uuid {
+        let order = Self::id(key);
+        self.simulator.script(Op::Charge, order, Fault::LoseReply);
+        let outage = async {
+            eventually(|| async { self.effects(order) == [Op::Charge] }).await;
+            self.simulator.set_outage(ledger::Port::Payment, true);
+        };
+        tokio::join!(self.place(key, "ok"), outage);
+        self.until(order, |saga| {
+            let pay = saga.state.step("pay");
+            let pause = pay.is_some_and(|pay| matches!(pay.standing, Standing::Backoff { .. }));
+            let due = pay.and_then(|pay| pay.timer());
+            let said = !saga.state.signals.is_empty();
+            said && pause && due > Some(saga.state.updated_at)
+        })
+        .await;
+        order
     }
 
     pub(super) async fn at_rest(&self, id: Uuid) -> Arc<Snapshot> {
@@ -309,6 +345,7 @@ pub(super) fn command(key: &str, order: CheckedOrder) -> PlaceOrder {
         principal: PRINCIPAL.into(),
         key: Some(key.into()),
         source: None,
+        trace: None,
     }
 }
 

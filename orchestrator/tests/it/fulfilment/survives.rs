@@ -3,23 +3,19 @@
 
 use std::sync::Arc;
 
-use aggregates::Decider;
 use aggregates::order::{Action, Command, Order, Place, SealedDetails, Status};
 use aggregates::saga::Phase;
 use chrono::Utc;
-use eventstore::Expected;
 use futures_util::future::BoxFuture;
-use orchestrator::execute::{Aggregate, to_stream};
 use orchestrator::fulfilment::facts::Facts;
 use orchestrator::providers::simulator::ledger::{Line, Op};
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::view::Snapshot;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::market::Market;
+use super::market::{Market, begins};
 use super::shop::{TOTAL, order};
-use crate::harness::{Fault, Start, Strike, Suite, Trial, World};
+use crate::harness::{Fault, Start, Suite, Trial, World};
 
 /// Orders.
 struct Orders(Market);
@@ -44,20 +40,7 @@ impl World for Orders {
             at: Utc::now(),
             action: Action::Place(Box::new(place)),
         };
-        let events = Order::decide(&None, &command).unwrap();
-        let domain = vec![to_stream(
-            Order::CATEGORY,
-            id,
-            Expected::NoStream,
-            events,
-            id,
-        )];
-        Box::pin(async move {
-            Start {
-                input: Value::Null,
-                domain,
-            }
-        })
+        begins::<Order>(id, &command)
     }
 
     fn check<'a>(
@@ -86,17 +69,14 @@ fn once_each(trial: &Trial, effects: &[Line]) -> Result<(), String> {
             return Err(format!("{op:?} happened {} times", count(effects, op)));
         }
     }
-    let frozen = matches!(
-        trial.strike,
-        Strike::Freeze("notify") | Strike::FreezeAndCancel("notify")
-    );
+    let frozen = |step: &str| usize::from(trial.strike.frozen_at() == Some(step));
     let sends = |kind: &str| {
         effects
             .iter()
             .filter(|line| line.kind.as_deref() == Some(kind))
             .count()
     };
-    if sends("shipped") > 1 + usize::from(frozen) || sends("canceled") > 1 {
+    if sends("shipped") > 1 + frozen("notify") || sends("canceled") > 1 + frozen("tell") {
         return Err("a message was sent twice".to_owned());
     }
     Ok(())
@@ -167,55 +147,8 @@ fn ends_well(
     }
 }
 
-async fn suite() -> Suite {
-    Suite::new(Arc::new(Orders(Market::open().await))).await
+async fn suite(log: TestLog) -> Suite {
+    Suite::new(Arc::new(Orders(Market::open().await)), log).await
 }
 
-#[tokio::test]
-async fn every_step_may_run_twice() {
-    assert!(suite().await.every_step_twice().await > 10);
-}
-
-#[tokio::test]
-async fn every_kind_of_failure_at_each_step_leaves_money_and_parcel_consistent() {
-    assert_eq!(
-        suite().await.every_fault_forward().await,
-        5 * Fault::all_at("any").len()
-    );
-}
-
-#[tokio::test]
-async fn every_kind_of_failure_on_the_way_back_leaves_money_and_parcel_consistent() {
-    assert!(suite().await.every_fault_on_the_way_back().await > 100);
-}
-
-#[tokio::test]
-async fn a_crash_at_each_append_and_around_each_effect_loses_nothing() {
-    assert!(suite().await.a_crash_at_every_point().await > 50);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_point_loses_no_effect_that_nobody_heard_of() {
-    assert!(
-        suite()
-            .await
-            .a_crash_at_every_point_with_silent_effects()
-            .await
-            > 50
-    );
-}
-
-#[tokio::test]
-async fn a_cancel_at_any_point_is_carried_out_or_refused() {
-    assert!(suite().await.a_cancel_at_every_point().await > 10);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_point_after_a_cancel_loses_nothing() {
-    assert!(suite().await.a_cancel_then_a_crash().await > 100);
-}
-
-#[tokio::test]
-async fn an_owner_that_was_frozen_does_no_harm_when_it_wakes() {
-    assert_eq!(suite().await.a_frozen_owner_at_each_step().await, 10);
-}
+crate::harness::survives!(suite, steps: 5);

@@ -6,16 +6,15 @@ use aggregates::Decider;
 use aggregates::kakao::{Action, Command, Kind, Message, Notice, Progress};
 use aggregates::saga::Phase;
 use chrono::Utc;
-use eventstore::Expected;
+use eventstore::testing::TestLog;
 use futures_util::future::BoxFuture;
-use orchestrator::execute::{Aggregate, to_stream};
+use orchestrator::execute::Aggregate;
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::view::Snapshot;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::market::Market;
-use crate::harness::{Start, Strike, Suite, Trial, World};
+use super::market::{Market, begins};
+use crate::harness::{Start, Suite, Trial, World};
 
 struct Mail(Market);
 
@@ -38,20 +37,7 @@ impl World for Mail {
             at: Utc::now(),
             action: Action::Request,
         };
-        let events = Message::decide(&None, &command).unwrap();
-        let domain = vec![to_stream(
-            Message::CATEGORY,
-            id,
-            Expected::NoStream,
-            events,
-            id,
-        )];
-        Box::pin(async move {
-            Start {
-                input: Value::Null,
-                domain,
-            }
-        })
+        begins::<Message>(id, &command)
     }
 
     fn check<'a>(
@@ -61,8 +47,7 @@ impl World for Mail {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let sends = self.0.effects(rest.id).len();
-            let frozen = matches!(trial.strike, Strike::Freeze(_) | Strike::FreezeAndCancel(_));
-            if sends > 1 + usize::from(frozen) {
+            if sends > 1 + usize::from(trial.strike.frozen_at().is_some()) {
                 return Err(format!("it was sent {sends} times"));
             }
             let message = told(rest)?;
@@ -99,7 +84,7 @@ fn told(rest: &Snapshot) -> Result<Message, String> {
 
 #[tokio::test]
 async fn a_message_survives_everything_and_is_sent_once() {
-    let suite = Suite::new(Arc::new(Mail(Market::open().await))).await;
+    let suite = Suite::new(Arc::new(Mail(Market::open().await)), TestLog::sqlite()).await;
     assert!(suite.every_step_twice().await > 3);
     assert!(suite.every_fault_forward().await > 5);
     assert!(suite.a_crash_at_every_point().await > 5);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::place::PlaceError;
-use orchestrator::providers::breaker::{Policy, Position};
+use orchestrator::providers::guard::{Policy, Position};
+use orchestrator::providers::simulator::Fault;
 use orchestrator::providers::simulator::ledger::Op;
 
 use super::shop::{Setup, Shop, answered, eventually};
@@ -136,7 +137,7 @@ async fn a_charge_that_lands_after_the_order_expired_goes_back() {
 
 #[tokio::test]
 async fn nothing_is_stored_while_the_provider_is_known_to_be_away() {
-    let breakers = Policy {
+    let guard = Policy {
         min_calls: 3,
         open_for: Duration::from_mins(1),
         ..Policy::default()
@@ -147,13 +148,21 @@ async fn nothing_is_stored_while_the_provider_is_known_to_be_away() {
         ..setup.limits
     };
     let shop = Shop::with(Setup {
-        breakers,
+        guard,
         limits,
         ..setup
     })
     .await;
     let first = answered(shop.place("a", "down").await);
-    let payments = || shop.fulfilment.guards().positions()[0].1;
+    let payments = || {
+        shop.fulfilment
+            .guards()
+            .readings()
+            .next()
+            .unwrap()
+            .1
+            .position
+    };
     eventually(|| async { payments() == Position::Open }).await;
     let error = shop.try_place("b", "ok").await.unwrap_err();
     assert!(
@@ -163,5 +172,30 @@ async fn nothing_is_stored_while_the_provider_is_known_to_be_away() {
     assert!(shop.story(Shop::id("b")).await.is_empty());
     // What was answered is answered again.
     assert_eq!(answered(shop.place("a", "down").await), first);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_window_that_the_provider_closed_reads_to_the_customer_like_one_that_we_closed() {
+    let expired = "payment-expired";
+    for code in ["payment-window-closed", "not-found-payment-session"] {
+        let shop = Shop::open().await;
+        shop.simulator
+            .script(Op::Charge, Shop::id("a"), Fault::Refuse(code));
+        let theirs = answered(shop.place("a", "ok").await);
+        assert!(
+            matches!(&theirs.verdict, Verdict::Rejected(refusal) if refusal.code == expired),
+            "{theirs:?}"
+        );
+        shop.close().await;
+    }
+    let shop = Shop::with(quick_expiry()).await;
+    answered(shop.place("a", "down").await);
+    shop.at_rest(Shop::id("a")).await;
+    let log = shop.store.read_related(Shop::id("a")).await.unwrap();
+    let ours = log
+        .iter()
+        .find(|event| &*event.event_type == "OrderRejected");
+    assert!(ours.unwrap().data.get().contains(expired));
     shop.close().await;
 }

@@ -201,11 +201,11 @@ impl Saga for Faulty {
         self.inner.record(history, transition)
     }
 
-    fn at_stake(&self, history: &History) -> Option<Stake> {
-        self.inner.at_stake(history)
+    fn at_stake(&self, state: &State, history: &History) -> Option<Stake> {
+        self.inner.at_stake(state, history)
     }
 
-    fn paused_until(&self, step: &str) -> Option<DateTime<Utc>> {
-        self.inner.paused_until(step)
+    fn paused_until(&self, saga_id: Uuid, step: &'static str) -> Option<DateTime<Utc>> {
+        self.inner.paused_until(saga_id, step)
     }
 }

@@ -20,8 +20,8 @@ use uuid::Uuid;
 pub(crate) use clock::TestClock;
 pub(crate) use faults::Fault;
 pub(crate) use rig::{Passed, Rig};
-pub(crate) use strike::Strike;
-pub(crate) use suite::Suite;
+pub(crate) use strike::{Strike, Striker};
+pub(crate) use suite::{Suite, survives};
 
 /// What a saga is started with.
 pub(crate) struct Start {

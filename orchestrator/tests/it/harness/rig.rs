@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{SubsecRound, Utc};
-use eventstore::{EventStore, Location, Options as StoreOptions};
+use eventstore::EventStore;
+use eventstore::testing::TestLog;
 use orchestrator::saga::clock::Clock;
 use orchestrator::saga::engine::{Engine, Options};
 use orchestrator::saga::verbs::Request;
@@ -23,7 +24,7 @@ const FOR_EVER: Duration = Duration::from_secs(1_000_000_000);
 pub(crate) struct Rig {
     store: EventStore,
     world: Arc<dyn World>,
-    _dir: tempfile::TempDir,
+    _log: TestLog,
 }
 
 /// How far a trial went.
@@ -44,17 +45,11 @@ struct Node {
 }
 
 impl Rig {
-    pub(crate) async fn new(world: Arc<dyn World>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let location = Location::sqlite(dir.path());
-        EventStore::migrate(&location).await.unwrap();
-        let store = EventStore::open(&location, StoreOptions::default())
-            .await
-            .unwrap();
+    pub(crate) async fn new(world: Arc<dyn World>, log: TestLog) -> Self {
         Self {
-            store,
+            store: log.open().await,
             world,
-            _dir: dir,
+            _log: log,
         }
     }
 
@@ -90,6 +85,19 @@ impl Rig {
                 drop(begun);
                 self.thaw(id, trial, first).await;
                 false
+            }
+            Strike::CancelAndFreeze(..) => {
+                self.cancel(id, first).await;
+                first.striker.release.notify_one();
+                let frozen = tokio::select! {
+                    () = &mut begun => false,
+                    () = first.striker.hit.notified() => true,
+                };
+                if frozen {
+                    drop(begun);
+                    self.thaw(id, trial, first).await;
+                }
+                frozen
             }
             Strike::Cancel(_) if trial.then_crash.is_none() => {
                 self.cancel(id, first).await;
@@ -203,7 +211,7 @@ impl Rig {
     }
 
     fn node(&self, id: Uuid, trial: &Trial, before: Option<(&Node, Strike)>) -> Node {
-        let frozen = matches!(trial.strike, Strike::Freeze(_) | Strike::FreezeAndCancel(_));
+        let frozen = trial.strike.frozen_at().is_some();
         let clock = match before {
             // Time stands still for whoever is frozen, not for others.
             Some((node, _)) if frozen => Arc::new(TestClock::at(node.clock.now())),
@@ -221,6 +229,7 @@ impl Rig {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             linger: FOR_EVER,
             observer: Some(Arc::clone(&striker) as _),
+            ..Options::default()
         };
         let engine = Engine::new(self.store.clone(), vec![Arc::clone(&faulty) as _], options);
         Node {

@@ -1,7 +1,7 @@
 //! Where an engine is hit: every point it passes is counted, and at one of them it is held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use orchestrator::saga::observer::{Observer, Point};
@@ -23,6 +23,20 @@ pub(crate) enum Strike {
     Freeze(&'static str),
     /// The same, and the saga is cancelled before the other one takes over.
     FreezeAndCancel(&'static str),
+    /// Somebody asks for the saga to be undone at this point, and on the way back the process freezes before that step.
+    CancelAndFreeze(usize, &'static str),
+}
+
+impl Strike {
+    /// Before the call of which step a process freezes.
+    pub(crate) fn frozen_at(self) -> Option<&'static str> {
+        match self {
+            Self::Freeze(step) | Self::FreezeAndCancel(step) | Self::CancelAndFreeze(_, step) => {
+                Some(step)
+            }
+            Self::None | Self::Crash(_) | Self::Cancel(_) => None,
+        }
+    }
 }
 
 /// Counts points, moves the clock when a saga only waits, and holds the saga where it is to be hit.
@@ -30,7 +44,7 @@ pub(crate) struct Striker {
     clock: Arc<TestClock>,
     strike: Strike,
     passed: AtomicUsize,
-    struck: AtomicBool,
+    struck: AtomicUsize,
     pub(crate) hit: Notify,
     pub(crate) release: Notify,
 }
@@ -41,7 +55,7 @@ impl Striker {
             clock,
             strike,
             passed: AtomicUsize::new(0),
-            struck: AtomicBool::new(false),
+            struck: AtomicUsize::new(0),
             hit: Notify::new(),
             release: Notify::new(),
         }
@@ -53,14 +67,23 @@ impl Striker {
     }
 
     fn strikes(&self, nth: usize, point: &Point) -> bool {
-        let here = match (self.strike, point) {
-            (Strike::Crash(at) | Strike::Cancel(at), _) => nth == at,
-            (Strike::Freeze(at) | Strike::FreezeAndCancel(at), Point::Executing { step, .. }) => {
-                at == *step
+        let blows = self.struck.load(Ordering::SeqCst);
+        let here = match (self.strike, blows, point) {
+            (Strike::Crash(at) | Strike::Cancel(at) | Strike::CancelAndFreeze(at, _), 0, _) => {
+                nth == at
             }
+            (
+                Strike::Freeze(at) | Strike::FreezeAndCancel(at),
+                0,
+                Point::Executing { step, .. },
+            )
+            | (Strike::CancelAndFreeze(_, at), 1, Point::Executing { step, .. }) => at == *step,
             _ => false,
         };
-        here && !self.struck.swap(true, Ordering::SeqCst)
+        here && self
+            .struck
+            .compare_exchange(blows, blows + 1, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }
 

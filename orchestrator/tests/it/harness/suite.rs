@@ -2,10 +2,99 @@
 
 use std::sync::Arc;
 
+use eventstore::testing::TestLog;
 use futures_util::StreamExt;
 use orchestrator::saga::step::Kind;
 
 use super::{Fault, Passed, Rig, Strike, Trial, World};
+
+/// The tests of a saga that has so many steps outside the log on its way forward.
+macro_rules! survives {
+    ($suite:path, steps: $steps:expr) => {
+        use eventstore::testing::TestLog;
+
+        #[tokio::test]
+        async fn every_step_may_run_twice() {
+            assert!($suite(TestLog::sqlite()).await.every_step_twice().await > 2 * $steps);
+        }
+
+        #[tokio::test]
+        async fn every_kind_of_failure_at_each_step_leaves_the_world_consistent() {
+            let kinds = crate::harness::Fault::all_at("any").len();
+            assert_eq!(
+                $suite(TestLog::sqlite()).await.every_fault_forward().await,
+                $steps * kinds
+            );
+        }
+
+        #[tokio::test]
+        async fn every_kind_of_failure_on_the_way_back_leaves_the_world_consistent() {
+            assert!(
+                $suite(TestLog::sqlite())
+                    .await
+                    .every_fault_on_the_way_back()
+                    .await
+                    > 20 * $steps
+            );
+        }
+
+        #[tokio::test]
+        async fn a_crash_at_each_append_and_around_each_effect_loses_nothing() {
+            assert!(
+                $suite(TestLog::sqlite())
+                    .await
+                    .a_crash_at_every_point()
+                    .await
+                    > 10 * $steps
+            );
+        }
+
+        #[tokio::test]
+        async fn a_crash_at_any_point_loses_no_effect_that_nobody_heard_of() {
+            let suite = $suite(TestLog::sqlite()).await;
+            let trials = suite.a_crash_at_every_point_with_silent_effects();
+            assert!(trials.await > 10 * $steps);
+        }
+
+        #[tokio::test]
+        async fn a_cancel_at_any_point_is_carried_out_or_refused() {
+            assert!(
+                $suite(TestLog::sqlite())
+                    .await
+                    .a_cancel_at_every_point()
+                    .await
+                    > 2 * $steps
+            );
+        }
+
+        #[tokio::test]
+        async fn a_crash_at_any_point_after_a_cancel_loses_nothing() {
+            assert!(
+                $suite(TestLog::sqlite())
+                    .await
+                    .a_cancel_then_a_crash()
+                    .await
+                    > 20 * $steps
+            );
+        }
+
+        #[tokio::test]
+        async fn an_owner_that_was_frozen_does_no_harm_when_it_wakes() {
+            for log in [TestLog::sqlite(), TestLog::postgres()] {
+                let trials = $suite(log).await.a_frozen_owner_at_each_step().await;
+                assert_eq!(trials, 2 * $steps);
+            }
+        }
+
+        #[tokio::test]
+        async fn an_owner_that_was_frozen_on_the_way_back_does_no_harm_when_it_wakes() {
+            for log in [TestLog::sqlite(), TestLog::postgres()] {
+                assert!($suite(log).await.a_frozen_owner_on_the_way_back().await > 2 * $steps);
+            }
+        }
+    };
+}
+pub(crate) use survives;
 
 /// Trials under way at once; they share one store and its group commit.
 const AT_ONCE: usize = 32;
@@ -14,10 +103,12 @@ pub(crate) struct Suite {
     rig: Rig,
     forward: Vec<&'static str>,
     unwind: Vec<&'static str>,
+    /// Those of them that do something outside, and do not only look.
+    undoing: Vec<&'static str>,
 }
 
 impl Suite {
-    pub(crate) async fn new(world: Arc<dyn World>) -> Self {
+    pub(crate) async fn new(world: Arc<dyn World>, log: TestLog) -> Self {
         let saga = world.saga();
         let definition = saga.definition();
         let branches = definition.branches.iter().map(|branch| &branch.step);
@@ -27,15 +118,21 @@ impl Suite {
             .filter(|spec| outside(spec.kind))
             .map(|spec| spec.name)
             .collect();
+        let undoing = definition.unwind.iter();
+        let undoing = undoing
+            .filter(|spec| spec.kind == Kind::Call)
+            .map(|spec| spec.name)
+            .collect();
         let unwind = definition.unwind.iter();
         let unwind = unwind
             .filter(|spec| outside(spec.kind))
             .map(|spec| spec.name)
             .collect();
         Self {
-            rig: Rig::new(world).await,
+            rig: Rig::new(world, log).await,
             forward,
             unwind,
+            undoing,
         }
     }
 
@@ -133,6 +230,24 @@ impl Suite {
             }
         }
         trials
+    }
+
+    /// A process frozen between its last check and the call of each step on the way back, from various points; how often there
+    /// was such a call.
+    pub(crate) async fn a_frozen_owner_on_the_way_back(&self) -> usize {
+        let points = self.rig.run(Trial::HAPPY).await.points;
+        let mut frozen = 0;
+        for step in &self.undoing {
+            let trials = (1..points).map(|at| Trial {
+                strike: Strike::CancelAndFreeze(at, step),
+                ..Trial::HAPPY
+            });
+            let passed = self.all(trials).await;
+            let hits = passed.iter().filter(|passed| passed.twice_hit).count();
+            assert!(hits > 0, "nobody ever froze before {step}");
+            frozen += hits;
+        }
+        frozen
     }
 
     /// A process frozen between its last check and each call, while another one takes over.

@@ -92,6 +92,34 @@ fn a_service_starts_when_what_it_needs_is_healthy() {
     assert!(compose["services"]["postgres"]["healthcheck"]["test"].is_array());
 }
 
+#[test]
+fn the_profile_of_many_has_every_role_twice_where_customers_would_notice_and_one_door() {
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services");
+    let mut found = Vec::new();
+    for service in services.values() {
+        if service["command"][0] == "serve" && service["command"][1] == "--roles" {
+            assert_eq!(service["profiles"][0], "many");
+            let role = service["command"][2].as_str().expect("a role");
+            let replicas = service["deploy"]["replicas"].as_u64().unwrap_or(1);
+            found.push((role, replicas));
+            // Nobody is told to go before the proxy has noticed, or cut before it is done.
+            let settings = &service["environment"];
+            assert_eq!(settings["BOOKMARKET_DRAIN_DELAY"], "5s");
+            assert_eq!(settings["BOOKMARKET_SHUTDOWN_GRACE"], "30s");
+            assert_eq!(service["stop_grace_period"], "40s");
+        }
+    }
+    found.sort_unstable();
+    let wanted = [("api", 2), ("projector", 1), ("relay", 1), ("worker", 2)];
+    assert_eq!(found, wanted);
+    let door = &compose["configs"]["proxy"]["file"];
+    let rules = text(door.as_str().expect("a file"));
+    assert!(rules.contains("server-template api 2 api:8088"));
+    assert!(rules.contains("GET /readyz"));
+    assert_eq!(compose["services"]["nats"]["image"], "nats:2.12-alpine");
+}
+
 /// Runs what the service `secrets` runs, with a directory here in the place of its volume.
 fn make_secrets(volume: &Path) {
     let compose = compose();

@@ -29,25 +29,60 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
+/// Whether a function of that name is declared there under an attribute that makes it a test.
+fn is_test(source: &str, name: &str) -> bool {
+    let declared = format!("fn {name}(");
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let places = (0..lines.len()).filter(|at| lines[*at].contains(&declared));
+    places.into_iter().any(|at| {
+        // Attributes and comments stand right above; one that is wrapped ends in a line of brackets.
+        let above = lines[..at].iter().rev();
+        above
+            .take_while(|line| !line.is_empty() && **line != "}" && !line.ends_with('{'))
+            .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
 #[test]
-fn every_invariant_names_a_test_that_exists() {
+fn a_function_is_a_test_only_with_its_attribute() {
+    let source = "#[test]\nfn one() {\n}\n\nfn two() {\n}\n\n#[tokio::test(flavor = \"x\")]\n/// Why.\n#[expect(y)]\nasync fn three() {\n}\n";
+    assert!(is_test(source, "one") && is_test(source, "three"));
+    assert!(!is_test(source, "two") && !is_test(source, "four"));
+}
+
+#[test]
+fn every_invariant_and_race_names_a_test_that_exists() {
     let sources: Vec<_> = ["eventstore", "aggregates", "projections", "orchestrator"]
         .iter()
         .flat_map(|folder| files(folder, &["rs"]))
         .collect();
-    let rows = table_after(&text("ARCHITECTURE.md"), "\n## Invariants");
+    let document = text("ARCHITECTURE.md");
+    let rows = table_after(&document, "\n## Invariants");
     assert!(rows.len() >= 9, "only {} invariants are listed", rows.len());
-    for row in rows {
+    let races = table_after(&document, "\n## Races");
+    assert!(races.len() >= 17, "only {} races are listed", races.len());
+    for row in rows.into_iter().chain(races) {
         let tests = quoted(row.last().expect("a last cell"));
         assert!(!tests.is_empty(), "nothing guards: {}", row[0]);
-        for test in tests {
-            let declared = format!("fn {test}(");
-            assert!(
-                sources.iter().any(|file| file.text.contains(&declared)),
-                "no test is called {test}"
-            );
-        }
     }
+    // Also in the smaller tables and within the text.
+    for test in document
+        .lines()
+        .flat_map(quoted)
+        .filter(|name| is_sentence(name))
+    {
+        assert!(
+            sources.iter().any(|file| is_test(&file.text, test)),
+            "no test is called {test}"
+        );
+    }
+}
+
+/// As tests are called.
+fn is_sentence(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_metric = name.starts_with("bookmarket_");
+    !is_metric && name.bytes().all(is_word) && name.matches('_').count() >= 3
 }
 
 #[test]
@@ -71,6 +106,8 @@ fn is_path(name: &str) -> bool {
         "projections/",
         "orchestrator/",
         "scripts/",
+        "examples/",
+        "deploy/",
     ];
     top.iter().any(|folder| name.starts_with(folder)) && !name.contains([' ', '*', '<', '{'])
 }

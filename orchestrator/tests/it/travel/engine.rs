@@ -4,69 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregates::saga::{Phase, Status, Verdict};
-use eventstore::{EventStore, Location, Options as StoreOptions, Position};
+use eventstore::Position;
 use orchestrator::saga::RECORD_FAILED;
-use orchestrator::saga::definition::Saga;
 use orchestrator::saga::engine::{Engine, Options};
 use orchestrator::saga::index::LogIndex;
 use orchestrator::saga::sweeper::{Pace, Sweeper};
-use orchestrator::saga::verbs::{Cancel, Finding, Request, VerbError};
+use orchestrator::saga::verbs::{Cancel, Finding, VerbError};
 use orchestrator::saga::view::{LeftAlone, LoadError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::agency::Agency;
+use super::desk::{Desk, request};
 use super::trip::Trip;
-
-struct Desk {
-    store: EventStore,
-    agency: Arc<Agency>,
-    engine: Engine,
-    _dir: tempfile::TempDir,
-}
-
-impl Desk {
-    async fn open() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let location = Location::sqlite(dir.path());
-        EventStore::migrate(&location).await.unwrap();
-        let options = StoreOptions::default();
-        let store = EventStore::open(&location, options).await.unwrap();
-        let agency = Arc::new(Agency::default());
-        let engine = Self::engine(&store, &agency);
-        Self {
-            store,
-            agency,
-            engine,
-            _dir: dir,
-        }
-    }
-
-    fn engine(store: &EventStore, agency: &Arc<Agency>) -> Engine {
-        let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(agency)));
-        Engine::new(store.clone(), vec![trip], Options::default()).unwrap()
-    }
-
-    /// A trip that waits for its boarding.
-    async fn booked(&self) -> Uuid {
-        let id = Uuid::now_v7();
-        let started = self.engine.start("trip", id, Value::Null, Vec::new());
-        let mut running = started.await.unwrap();
-        let booked = running.wait_for(|now| {
-            let waits = now.state.step("board").is_some();
-            waits && now.state.is_done("mail")
-        });
-        booked.await.unwrap();
-        id
-    }
-}
-
-fn request() -> Request {
-    Request {
-        actor: "operator".to_owned(),
-        reason: "a test".to_owned(),
-    }
-}
 
 #[tokio::test]
 async fn a_saga_costs_one_append_per_outcome() {
@@ -92,7 +41,7 @@ async fn the_sweeper_wakes_what_a_stopped_engine_left_behind() {
     };
     let mut sweeper = Sweeper::new(desk.store.clone(), other.clone(), index, pace);
     let sweep = sweeper.sweep().await.unwrap();
-    assert_eq!((sweep.woken, sweep.wedged), (vec![id], vec![]));
+    assert_eq!((sweep.woken, sweep.wedged), (vec![id], 0));
     let mut running = other.follow(id).await.unwrap();
     let rest = running.wait_for(|now| now.state.is_finished()).await;
     assert_eq!(rest.unwrap().state.phase, Phase::Unwound);

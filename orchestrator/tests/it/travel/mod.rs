@@ -1,6 +1,13 @@
 //! A saga of another domain: the engine runs sagas it has never heard of.
 
 mod agency;
+mod attending;
+mod desk;
 mod engine;
+mod errands;
+mod limits;
+mod offices;
+mod preflight;
 mod suite;
+mod sweepers;
 mod trip;

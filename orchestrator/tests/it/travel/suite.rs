@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::agency::{Agency, Dossier};
 use super::trip::{TRIP, Trip, noted};
-use crate::harness::{Fault, Start, Strike, Suite, Trial, World};
+use crate::harness::{Start, Suite, Trial, World};
 
 struct Travel {
     agency: Arc<Agency>,
@@ -71,7 +71,7 @@ fn once_each(trial: &Trial, rest: &Snapshot, dossier: &Dossier) -> Result<(), St
     let turns = rest.state.turns + 1;
     for (effect, count) in &dossier.effects {
         let repeats = rest.state.step(effect).map_or(0, |step| step.repeats);
-        let frozen = matches!(trial.strike, Strike::Freeze(step) | Strike::FreezeAndCancel(step) if step == *effect);
+        let frozen = trial.strike.frozen_at() == Some(*effect);
         let allowed = match *effect {
             "flight" | "mail" if frozen => 1 + repeats,
             "flight" | "mail" => 1,
@@ -129,55 +129,8 @@ fn unwound(dossier: &Dossier) -> Result<(), String> {
     }
 }
 
-async fn suite() -> Suite {
-    Suite::new(Travel::world()).await
+async fn suite(log: TestLog) -> Suite {
+    Suite::new(Travel::world(), log).await
 }
 
-#[tokio::test]
-async fn every_step_may_run_twice() {
-    assert!(suite().await.every_step_twice().await > 20);
-}
-
-#[tokio::test]
-async fn every_kind_of_failure_at_each_step_leaves_the_world_consistent() {
-    assert_eq!(
-        suite().await.every_fault_forward().await,
-        7 * Fault::all_at("any").len()
-    );
-}
-
-#[tokio::test]
-async fn every_kind_of_failure_on_the_way_back_leaves_the_world_consistent() {
-    assert!(suite().await.every_fault_on_the_way_back().await > 100);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_point_loses_nothing() {
-    assert!(suite().await.a_crash_at_every_point().await > 100);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_point_loses_no_effect_that_nobody_heard_of() {
-    assert!(
-        suite()
-            .await
-            .a_crash_at_every_point_with_silent_effects()
-            .await
-            > 100
-    );
-}
-
-#[tokio::test]
-async fn a_cancel_at_any_point_is_carried_out_or_refused() {
-    assert!(suite().await.a_cancel_at_every_point().await > 20);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_point_after_a_cancel_loses_nothing() {
-    assert!(suite().await.a_cancel_then_a_crash().await > 100);
-}
-
-#[tokio::test]
-async fn an_owner_that_was_frozen_does_no_harm_when_it_wakes() {
-    assert_eq!(suite().await.a_frozen_owner_at_each_step().await, 14);
-}
+crate::harness::survives!(suite, steps: 7);

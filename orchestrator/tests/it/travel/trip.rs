@@ -22,6 +22,7 @@ pub(crate) static TRIP: Category = Category::from_static("trip");
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) struct Trip {
+    version: u32,
     definition: Definition,
     agency: Arc<Agency>,
     /// Nothing can be noted about this step.
@@ -31,10 +32,19 @@ pub(crate) struct Trip {
 impl Trip {
     pub(crate) fn new(agency: Arc<Agency>) -> Self {
         Self {
+            version: 1,
             definition: definition(),
             agency,
             unrecordable: None,
         }
+    }
+
+    /// The next version: insured before anything is booked.
+    pub(crate) fn second(agency: Arc<Agency>) -> Self {
+        let mut trip = Self::new(agency);
+        let insurance = StepSpec::call("insurance", Class::Retriable);
+        trip.definition.forward.insert(0, insurance);
+        Self { version: 2, ..trip }
     }
 
     pub(crate) fn unrecordable(mut self, step: &'static str) -> Self {
@@ -69,7 +79,8 @@ fn definition() -> Definition {
                 .give_up_after(DAY),
         }],
         unwind: vec![
-            StepSpec::call("offload", Class::Compensation).on_refusal(OnRefusal::RefuseCancel),
+            StepSpec::call("offload", Class::Compensation)
+                .on_refusal(OnRefusal::RefuseCancel("boarded")),
             undo("cancel-flight"),
             undo("free-seat"),
             undo("cancel-hotel"),
@@ -88,7 +99,7 @@ impl Saga for Trip {
     }
 
     fn version(&self) -> u32 {
-        1
+        self.version
     }
 
     fn definition(&self) -> &Definition {
@@ -168,7 +179,7 @@ impl Saga for Trip {
         }])
     }
 
-    fn at_stake(&self, _history: &History) -> Option<Stake> {
+    fn at_stake(&self, _state: &State, _history: &History) -> Option<Stake> {
         Some(Stake {
             amount: 90_000,
             currency: "EUR".to_owned(),

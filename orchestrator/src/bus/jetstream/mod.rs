@@ -1,0 +1,374 @@
+//! The queue of wake-ups in a JetStream work queue, which all workers of a shop pull from.
+//!
+//! Nothing here is kept for good: what the broker loses, the sweeper finds. So stream and consumer are made whenever they are
+//! missing, nobody waits for a broker that is away, and one that takes nothing is told apart from one that does: a wake-up that
+//! goes nowhere must be refused, or the sweeper would think that somebody has it.
+
+mod setup;
+mod standing;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{AckKind, Message};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::connection::Broker;
+use super::wakeups::{Delivery, Limits, count};
+use crate::saga::dispatch::Wakeup;
+pub use setup::{CONSUMER, STREAM};
+use standing::Part;
+pub use standing::{QueueReport, Standing};
+
+/// Where wake-ups go. One subject for all: any worker may take any.
+const SUBJECT: &str = "bookmarket.wakeups.saga";
+
+/// Wake-ups on their way to the broker. About 1 MB; what does not fit is found by the sweeper.
+const OUTGOING_MAX: usize = 10_000;
+
+/// Publishes whose answer is waited for at once.
+const UNANSWERED_MAX: usize = 256;
+
+/// How long a question for wake-ups stays open at the broker. A worker that stops waits for its last one, so not long.
+const ASK_FOR: Duration = Duration::from_secs(1);
+
+/// A broker that answers nothing at all is given up on after this.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Between two tries while the broker is away or not as it should be; it doubles up to the second.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Between two looks whether everything was sent.
+const CLOSE_LOOKS: Duration = Duration::from_millis(10);
+
+#[derive(Debug, Clone)]
+pub(super) struct JetStream(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    broker: Broker,
+    limits: Limits,
+    replicas: usize,
+    standing: Standing,
+    outgoing: mpsc::Sender<Wakeup>,
+    /// While stream and consumer are there, as far as is known.
+    consumer: watch::Sender<Option<PullConsumer>>,
+    /// Somebody has reason to think that they are not.
+    doubt: watch::Sender<()>,
+    arrived: mpsc::UnboundedSender<Message>,
+    arrivals: Mutex<mpsc::UnboundedReceiver<Message>>,
+    /// Held by the one question that is open, so that no more arrives than was asked for.
+    asking: Arc<Semaphore>,
+}
+
+/// On the wire.
+#[derive(Debug, Serialize, Deserialize)]
+struct Letter {
+    saga: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+}
+
+impl JetStream {
+    pub(super) fn new(broker: Broker, replicas: usize, limits: Limits) -> Self {
+        let (outgoing, to_publish) = mpsc::channel(OUTGOING_MAX);
+        let (arrived, arrivals) = mpsc::unbounded_channel();
+        let (doubt, doubts) = watch::channel(());
+        let connects = broker.connects();
+        let shared = Arc::new(Shared {
+            broker,
+            limits,
+            replicas,
+            standing: Standing::new(),
+            outgoing,
+            consumer: watch::Sender::default(),
+            doubt,
+            arrived,
+            arrivals: Mutex::new(arrivals),
+            asking: Arc::new(Semaphore::new(1)),
+        });
+        tokio::spawn(keep_up(Arc::downgrade(&shared), doubts, connects));
+        tokio::spawn(publish_all(Arc::downgrade(&shared), to_publish));
+        Self(shared)
+    }
+
+    /// Refused while it is not known to get anywhere.
+    pub(super) fn publish(&self, wakeup: Wakeup) -> bool {
+        self.0.broker.is_connected()
+            && self.0.standing.is_clear()
+            && self.0.outgoing.try_send(wakeup).is_ok()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.0.standing.clone()
+    }
+
+    pub(super) async fn pull(&self, max: usize) -> Vec<Delivery> {
+        let mut arrivals = self.0.arrivals.lock().await;
+        loop {
+            let mut deliveries = Vec::new();
+            while deliveries.len() < max
+                && let Ok(message) = arrivals.try_recv()
+            {
+                deliveries.extend(self.open(message));
+            }
+            if !deliveries.is_empty() {
+                return deliveries;
+            }
+            if let Ok(asking) = Arc::clone(&self.0.asking).try_acquire_owned() {
+                tokio::spawn(ask(Arc::clone(&self.0), max, asking));
+            }
+            tokio::select! {
+                Some(message) = arrivals.recv() => {
+                    if let Some(delivery) = self.open(message) {
+                        return vec![delivery];
+                    }
+                }
+                _ = self.0.asking.acquire() => {}
+            }
+        }
+    }
+
+    /// Waits until what was published is with the broker, or there is no hope of it, and gives back what came too late to be
+    /// looked at.
+    pub(super) async fn close(&self) {
+        let hopeful = || self.0.broker.is_connected() && self.0.standing.is_clear();
+        let sent = async {
+            while self.0.outgoing.capacity() < OUTGOING_MAX && hopeful() {
+                sleep(CLOSE_LOOKS).await;
+            }
+        };
+        let _ = timeout(SILENCE_MAX, sent).await;
+        let _ = timeout(SILENCE_MAX, self.0.asking.acquire()).await;
+        let mut arrivals = self.0.arrivals.lock().await;
+        while let Ok(message) = arrivals.try_recv() {
+            // Unsaid, it is delivered again after its time.
+            let _ = message.ack_with(AckKind::Nak(None)).await;
+        }
+        let _ = timeout(SILENCE_MAX, self.0.broker.client().flush()).await;
+    }
+
+    /// What nobody can read, and what was delivered too often, is put out of the way.
+    fn open(&self, message: Message) -> Option<Delivery> {
+        let letter = serde_json::from_slice::<Letter>(&message.payload);
+        let delivered = message.info().map(|info| u32::try_from(info.delivered));
+        let (Ok(letter), Ok(Ok(attempt))) = (letter, delivered) else {
+            discard(message, "unreadable");
+            return None;
+        };
+        if attempt > self.0.limits.max_deliver {
+            discard(message, "dropped");
+            return None;
+        }
+        let wakeup = Wakeup {
+            saga: letter.saga,
+            step: letter.step,
+        };
+        Some(Delivery::from_jetstream(wakeup, attempt, Receipt(message)))
+    }
+}
+
+fn discard(message: Message, why: &'static str) {
+    count(why, 1);
+    tokio::spawn(async move {
+        // Otherwise it comes again, and is discarded again.
+        let _ = message.ack_with(AckKind::Term).await;
+    });
+}
+
+/// Has stream and consumer made, and made again whenever somebody doubts that they are there or the broker may be another one.
+async fn keep_up(
+    shared: Weak<Shared>,
+    mut doubts: watch::Receiver<()>,
+    mut connects: watch::Receiver<u64>,
+) {
+    loop {
+        doubts.borrow_and_update();
+        connects.borrow_and_update();
+        let Some(queue) = shared.upgrade() else {
+            return;
+        };
+        let is_up = queue.set_up().await;
+        drop(queue);
+        if !is_up {
+            sleep(TRY_AGAIN).await;
+            continue;
+        }
+        // An error of either: the queue is gone, which is seen above.
+        let doubted = tokio::select! {
+            _ = doubts.changed() => true,
+            _ = connects.changed() => false,
+        };
+        if let Some(queue) = shared.upgrade() {
+            queue.consumer.send_replace(None);
+        }
+        if doubted {
+            // A 2.9 that is just deleting a stream deletes the files of one that is made at once under its name as well.
+            sleep(TRY_AGAIN).await;
+        }
+    }
+}
+
+/// One open question: everything that comes is passed on.
+async fn ask(shared: Arc<Shared>, max: usize, asking: OwnedSemaphorePermit) {
+    // What is in the way of the consumer is told by whoever makes it.
+    if let Ok(consumer) = timeout(SILENCE_MAX, shared.consumer()).await {
+        match ask_once(&shared, &consumer, max).await {
+            Ok(()) => shared.standing.clear(Part::Asking),
+            Err(error) => {
+                shared.fails(Part::Asking, &*error);
+                sleep(TRY_AGAIN).await;
+            }
+        }
+    }
+    drop(asking);
+}
+
+async fn ask_once(shared: &Shared, consumer: &PullConsumer, max: usize) -> Result<(), BoxError> {
+    let question = consumer.batch().max_messages(max).expires(ASK_FOR);
+    let mut answer = question.messages().await?;
+    // The broker says when the time is over; one that does not even do that is gone.
+    let silent = |_| "the broker does not answer whoever asks for wake-ups";
+    while let Some(message) = timeout(SILENCE_MAX, answer.next()).await.map_err(silent)? {
+        // The receiver lives in `shared`.
+        let _ = shared.arrived.send(message?);
+    }
+    Ok(())
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Shared {
+    /// Whether stream and consumer are there now.
+    async fn set_up(&self) -> bool {
+        if !self.broker.is_connected() {
+            return false;
+        }
+        let making = setup::set_up(self.broker.jetstream(), self.replicas, &self.limits);
+        match timeout(SILENCE_MAX * 2, making).await {
+            Ok(Ok(found)) => {
+                self.standing.differences(found.differences);
+                self.standing.clear(Part::Setup);
+                self.consumer.send_replace(Some(found.consumer));
+                true
+            }
+            Ok(Err(error)) => {
+                self.standing.trouble(Part::Setup, error);
+                false
+            }
+            Err(_) => {
+                let silent = "the broker does not answer";
+                self.standing.trouble(Part::Setup, silent);
+                false
+            }
+        }
+    }
+
+    /// The consumer, once there is one.
+    async fn consumer(&self) -> PullConsumer {
+        let mut consumers = self.consumer.subscribe();
+        loop {
+            if let Some(consumer) = &*consumers.borrow_and_update() {
+                return consumer.clone();
+            }
+            // The sender lives in `self`.
+            let _ = consumers.changed().await;
+        }
+    }
+
+    /// Something does not work that was set up. A broker that is away is told by the connection.
+    fn fails(&self, part: Part, why: &dyn std::error::Error) {
+        if self.broker.is_connected() {
+            self.standing.trouble(part, why);
+        }
+        self.doubt.send_replace(());
+    }
+
+    async fn send(&self, wakeup: &Wakeup) -> Result<(), BoxError> {
+        let letter = Letter {
+            saga: wakeup.saga,
+            step: wakeup.step.clone(),
+        };
+        let payload = serde_json::to_vec(&letter)?;
+        let sent = self.broker.jetstream().publish(SUBJECT, payload.into());
+        sent.await?.await?;
+        Ok(())
+    }
+
+    /// Gives it back if the broker does not take it.
+    async fn try_send(&self, wakeup: Wakeup) -> Result<(), Wakeup> {
+        match self.send(&wakeup).await {
+            Ok(()) => {
+                self.standing.clear(Part::Sending);
+                Ok(())
+            }
+            Err(error) => {
+                self.fails(Part::Sending, &*error);
+                Err(wakeup)
+            }
+        }
+    }
+}
+
+/// Publishes until nobody can want it any more.
+async fn publish_all(shared: Weak<Shared>, mut outgoing: mpsc::Receiver<Wakeup>) {
+    let mut unanswered = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(sent) = unanswered.join_next() => {
+                if let Ok(Err(refused)) = sent {
+                    insist(&shared, refused).await;
+                }
+            }
+            wakeup = outgoing.recv(), if unanswered.len() < UNANSWERED_MAX => {
+                let (Some(wakeup), Some(shared)) = (wakeup, shared.upgrade()) else {
+                    return;
+                };
+                unanswered.spawn(async move { shared.try_send(wakeup).await });
+            }
+        }
+    }
+}
+
+/// Tries with one wake-up until the broker takes it. Meanwhile no other is sent: what is in its way is in that of all.
+async fn insist(shared: &Weak<Shared>, mut wakeup: Wakeup) {
+    let mut pause = TRY_AGAIN;
+    while let Some(queue) = shared.upgrade() {
+        if queue.broker.is_connected() {
+            count("retried", 1);
+            match queue.try_send(wakeup).await {
+                Ok(()) => return,
+                Err(refused) => wakeup = refused,
+            }
+        }
+        drop(queue);
+        sleep(pause).await;
+        pause = (pause * 2).min(TRY_AGAIN_MAX);
+    }
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(super) struct Receipt(Message);
+
+impl Receipt {
+    pub(super) async fn ack(self) -> bool {
+        self.0.double_ack().await.is_ok()
+    }
+
+    pub(super) async fn beat(&self) -> bool {
+        self.0.ack_with(AckKind::Progress).await.is_ok()
+    }
+
+    pub(super) async fn later(self, delay: Duration) -> bool {
+        let later = AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()));
+        self.0.double_ack_with(later).await.is_ok()
+    }
+}

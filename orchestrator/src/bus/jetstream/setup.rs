@@ -1,0 +1,155 @@
+//! Stream and consumer: made, brought to their settings, and read back, because old brokers leave out what they do not know
+//! without a word.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+
+use super::super::wakeups::Limits;
+
+/// The stream.
+pub const STREAM: &str = "BOOKMARKET_WAKEUPS";
+
+/// What it takes in.
+const SUBJECTS: &str = "bookmarket.wakeups.>";
+
+/// The one consumer, shared by all workers.
+pub const CONSUMER: &str = "workers";
+
+/// A hundred thousand wake-ups, more than the sweeper brings in minutes; beyond, the broker refuses more.
+const STREAM_BYTES_MAX: i64 = 32 * 1024 * 1024;
+
+/// A wake-up that nobody took for so long has long been replaced by one of the sweeper's.
+const AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// Deliveries in the hands of all workers together; each bounds its own.
+const UNACKNOWLEDGED_MAX: i64 = 20_000;
+
+/// Why wake-ups cannot go through the broker.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    #[error("the broker does not give {0}: {1}")]
+    Refused(&'static str, Box<dyn std::error::Error + Send + Sync>),
+    #[error("{0} is something else than ours: delete it, and it is made anew")]
+    Foreign(&'static str),
+}
+
+/// The queue as it is.
+pub(super) struct Found {
+    pub(super) consumer: PullConsumer,
+    /// Settings that the broker did not take, in words.
+    pub(super) differences: Vec<String>,
+}
+
+/// Makes both or sets them right. What the broker does not take is used all the same, as long as it is a queue.
+pub(super) async fn set_up(
+    jetstream: &Context,
+    replicas: usize,
+    limits: &Limits,
+) -> Result<Found, SetupError> {
+    let wanted = stream_config(replicas);
+    let kept = match jetstream.create_or_update_stream(wanted.clone()).await {
+        Ok(info) => info.config,
+        // One that cannot be changed now, because a server of the cluster is down, is no worse than it was.
+        Err(refusal) => match jetstream.get_stream(STREAM).await {
+            Ok(stream) => stream.cached_info().config.clone(),
+            Err(_) => return Err(SetupError::Refused("a stream", refusal.into())),
+        },
+    };
+    if kept.retention != wanted.retention || kept.subjects != wanted.subjects {
+        return Err(SetupError::Foreign("the stream BOOKMARKET_WAKEUPS"));
+    }
+    let mut differences = stream_differences(&wanted, &kept);
+    let wanted = consumer_config(limits);
+    let made = jetstream
+        .create_consumer_on_stream(wanted.clone(), STREAM)
+        .await;
+    let consumer: PullConsumer =
+        made.map_err(|error| SetupError::Refused("a consumer", error.into()))?;
+    let kept = &consumer.cached_info().config;
+    if kept.ack_policy != wanted.ack_policy || kept.deliver_subject.is_some() {
+        return Err(SetupError::Foreign("the consumer `workers`"));
+    }
+    differences.extend(unlike("ack_wait", &wanted.ack_wait, &kept.ack_wait));
+    differences.extend(unlike(
+        "max_deliver",
+        &wanted.max_deliver,
+        &kept.max_deliver,
+    ));
+    differences.extend(unlike(
+        "max_ack_pending",
+        &wanted.max_ack_pending,
+        &kept.max_ack_pending,
+    ));
+    Ok(Found {
+        consumer,
+        differences,
+    })
+}
+
+fn stream_config(replicas: usize) -> Config {
+    Config {
+        name: STREAM.to_owned(),
+        subjects: vec![SUBJECTS.to_owned()],
+        retention: RetentionPolicy::WorkQueue,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_bytes: STREAM_BYTES_MAX,
+        max_age: AGE_MAX,
+        num_replicas: replicas,
+        ..Config::default()
+    }
+}
+
+fn consumer_config(limits: &Limits) -> pull::Config {
+    pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: limits.ack_wait,
+        // The last delivery is for dropping and counting it.
+        max_deliver: i64::from(limits.max_deliver) + 1,
+        max_ack_pending: UNACKNOWLEDGED_MAX,
+        ..pull::Config::default()
+    }
+}
+
+fn stream_differences(wanted: &Config, kept: &Config) -> Vec<String> {
+    let lines = [
+        unlike("storage", &wanted.storage, &kept.storage),
+        unlike("discard", &wanted.discard, &kept.discard),
+        unlike("max_bytes", &wanted.max_bytes, &kept.max_bytes),
+        unlike("max_age", &wanted.max_age, &kept.max_age),
+        unlike("num_replicas", &wanted.num_replicas, &kept.num_replicas),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+fn unlike<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, kept: &T) -> Option<String> {
+    (wanted != kept).then(|| format!("{what}: wanted {wanted:?}, is {kept:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_the_broker_has_not_taken_is_named() {
+        let wanted = stream_config(3);
+        assert!(stream_differences(&wanted, &wanted).is_empty());
+        let kept = Config {
+            num_replicas: 1,
+            storage: StorageType::Memory,
+            ..wanted.clone()
+        };
+        let lines = stream_differences(&wanted, &kept);
+        assert_eq!(
+            lines,
+            [
+                "storage: wanted File, is Memory",
+                "num_replicas: wanted 3, is 1"
+            ]
+        );
+    }
+}

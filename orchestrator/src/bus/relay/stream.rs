@@ -1,0 +1,245 @@
+//! The stream: made, brought to its settings, and read back, because a broker ignores what it does not know without a word.
+
+use std::time::Duration;
+
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{
+    Compression, Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::message::{STREAM, SUBJECT_PREFIX};
+use super::trouble::Trouble;
+use crate::bus::connection::Broker;
+
+/// The oldest release on which all of this was tried.
+const OLDEST: (i64, i64, i64) = (2, 9, 0);
+
+/// How much the stream keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Messages go when they are older; zero keeps them for ever.
+    pub max_age: Duration,
+    /// No message is taken beyond this size; zero leaves it to the broker.
+    pub max_bytes: u64,
+    /// Servers of a cluster that hold a copy.
+    pub replicas: usize,
+    /// How far back the broker looks for a message with the same id.
+    pub duplicate_window: Duration,
+}
+
+/// The stream as it is.
+pub(super) struct Found {
+    pub(super) state: State,
+    /// Settings that the broker did not take, in words.
+    pub(super) differences: Vec<String>,
+}
+
+/// Makes the stream if it is not there and sets it right if it is not as wanted.
+pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result<Found, Trouble> {
+    if !broker
+        .client()
+        .is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2)
+    {
+        let version = broker.server_version().unwrap_or_default();
+        return Err(Trouble::TooOld(version));
+    }
+    let wanted = wanted(settings);
+    let info = match look(broker).await {
+        Ok(info) => info,
+        Err(Trouble::Gone) => {
+            tracing::info!(stream = STREAM, "making the stream");
+            let made: Result<Info, Trouble> = ask(broker, "CREATE", &wanted).await;
+            made.map_err(unmade)?;
+            look(broker).await?
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    if differences(&wanted, &info.config).is_empty() {
+        return Ok(Found {
+            state: info.state,
+            differences: Vec::new(),
+        });
+    }
+    // What we have no opinion on stays as its operators have set it.
+    let updated: Result<Info, Trouble> =
+        ask(broker, "UPDATE", &merged(&wanted, &info.config)).await;
+    let refusal = updated.err();
+    let info = look(broker).await?;
+    let mut left = differences(&wanted, &info.config);
+    if let (Some(refusal), false) = (refusal, left.is_empty()) {
+        left.push(refusal.to_string());
+    }
+    Ok(Found {
+        state: info.state,
+        differences: left,
+    })
+}
+
+/// The stream as the broker has it now.
+pub(super) async fn look(broker: &Broker) -> Result<Info, Trouble> {
+    ask(broker, "INFO", &()).await
+}
+
+async fn ask<T: DeserializeOwned>(
+    broker: &Broker,
+    verb: &str,
+    question: &impl Serialize,
+) -> Result<T, Trouble> {
+    let subject = format!("STREAM.{verb}.{STREAM}");
+    let answer = broker.jetstream().request(subject, question).await;
+    match answer.map_err(|error| Trouble::of_request(&error))? {
+        Response::Ok(answer) => Ok(answer),
+        Response::Err { error } => Err(Trouble::of_answer(&error)),
+    }
+}
+
+/// A stream for which there is no room from the start is not one that is full.
+fn unmade(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Full(why) => Trouble::Refused(why),
+        other => other,
+    }
+}
+
+fn wanted(settings: &StreamSettings) -> Config {
+    Config {
+        name: STREAM.to_owned(),
+        description: Some(
+            "The log of Book Market, one message per event, in the log's order".to_owned(),
+        ),
+        subjects: vec![format!("{SUBJECT_PREFIX}.>")],
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        // Dropping the oldest instead would lose, without a word, what somebody has not read yet.
+        discard: DiscardPolicy::New,
+        max_age: settings.max_age,
+        max_bytes: match i64::try_from(settings.max_bytes) {
+            Ok(0) | Err(_) => -1,
+            Ok(bytes) => bytes,
+        },
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        num_replicas: settings.replicas,
+        duplicate_window: settings.duplicate_window,
+        allow_direct: true,
+        compression: Some(Compression::S2),
+        ..Config::default()
+    }
+}
+
+fn merged(wanted: &Config, found: &Config) -> Config {
+    Config {
+        subjects: wanted.subjects.clone(),
+        discard: wanted.discard,
+        max_age: wanted.max_age,
+        max_bytes: wanted.max_bytes,
+        max_messages: wanted.max_messages,
+        max_messages_per_subject: wanted.max_messages_per_subject,
+        num_replicas: wanted.num_replicas,
+        duplicate_window: wanted.duplicate_window,
+        allow_direct: wanted.allow_direct,
+        compression: wanted.compression.clone(),
+        ..found.clone()
+    }
+}
+
+/// What the broker did not take, one line each.
+fn differences(wanted: &Config, found: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut compare = |what: &str, wanted: String, found: String| {
+        if wanted != found {
+            lines.push(format!("{what}: wanted {wanted}, is {found}"));
+        }
+    };
+    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    // "No limit" is written as -1 or as 0.
+    let limit = |value: i64| {
+        if value > 0 {
+            value.to_string()
+        } else {
+            "none".to_owned()
+        }
+    };
+    compare("subjects", text(&wanted.subjects), text(&found.subjects));
+    compare("storage", text(&wanted.storage), text(&found.storage));
+    compare("retention", text(&wanted.retention), text(&found.retention));
+    compare("discard", text(&wanted.discard), text(&found.discard));
+    compare("max_age", text(&wanted.max_age), text(&found.max_age));
+    compare("max_bytes", limit(wanted.max_bytes), limit(found.max_bytes));
+    compare(
+        "max_msgs",
+        limit(wanted.max_messages),
+        limit(found.max_messages),
+    );
+    compare(
+        "max_msgs_per_subject",
+        limit(wanted.max_messages_per_subject),
+        limit(found.max_messages_per_subject),
+    );
+    compare(
+        "num_replicas",
+        wanted.num_replicas.to_string(),
+        found.num_replicas.to_string(),
+    );
+    compare(
+        "duplicate_window",
+        text(&wanted.duplicate_window),
+        text(&found.duplicate_window),
+    );
+    compare(
+        "allow_direct",
+        text(&wanted.allow_direct),
+        text(&found.allow_direct),
+    );
+    compare(
+        "compression (since 2.10)",
+        text(&wanted.compression),
+        text(&found.compression),
+    );
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> StreamSettings {
+        StreamSettings {
+            max_age: Duration::from_secs(60),
+            max_bytes: 0,
+            replicas: 1,
+            duplicate_window: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn a_setting_that_the_broker_has_ignored_is_named() {
+        let wanted = wanted(&settings());
+        let old = Config {
+            compression: None,
+            max_bytes: 0,
+            ..wanted.clone()
+        };
+        let lines = differences(&wanted, &old);
+        assert_eq!(
+            lines,
+            ["compression (since 2.10): wanted Some(S2), is None"]
+        );
+        assert!(differences(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn what_operators_have_set_beyond_our_settings_stays() {
+        let wanted = wanted(&settings());
+        let theirs = Config {
+            deny_delete: true,
+            discard: DiscardPolicy::Old,
+            ..wanted.clone()
+        };
+        let merged = merged(&wanted, &theirs);
+        assert!(merged.deny_delete);
+        assert_eq!(merged.discard, DiscardPolicy::New);
+    }
+}

@@ -1,0 +1,265 @@
+//! What providers tell of their own accord. It is written down and passed on as a hint: the provider is asked before
+//! anything moves, so that a lie, a repeat or an old story costs a question and nothing else.
+//!
+//! A hint about something that the log does not know yet is kept by a saga of its own ([`saga`]), which looks again until
+//! it does, or gives up.
+
+pub(super) mod saga;
+mod target;
+
+use aggregates::ids;
+use aggregates::webhook::WebhookReceived;
+use chrono::{DateTime, Utc};
+use eventstore::{AppendError, Category, Expected, ReadError};
+use serde_json::json;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::Fulfilment;
+use super::facts::Facts;
+use super::steps::*;
+use crate::execute::to_stream;
+use crate::saga::engine::StartError;
+use crate::saga::verbs::Request;
+use crate::saga::view::Snapshot;
+pub use target::About;
+pub(super) use target::Targets;
+
+/// The streams of deliveries.
+const WEBHOOK: Category = Category::from_static("webhook");
+
+/// Who speaks where a provider does.
+const ACTOR: &str = "webhook";
+
+/// Hints that may wait to be passed on. More are dropped and counted: whatever waits for a provider also looks by itself.
+pub(super) const WAITING: usize = 4096;
+
+/// What kind of provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// It takes money.
+    Payments,
+    /// It moves parcels.
+    Deliveries,
+    /// It sends messages.
+    Kakao,
+}
+
+impl Port {
+    /// All of them.
+    pub const ALL: [Port; 3] = [Port::Payments, Port::Deliveries, Port::Kakao];
+
+    /// The word on the wire and in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Payments => "payments",
+            Self::Deliveries => "deliveries",
+            Self::Kakao => "kakao",
+        }
+    }
+}
+
+/// What one webhook says. Nothing else of it is kept, and of this only what is no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What kind of provider speaks.
+    pub port: Port,
+    /// Which one.
+    pub provider: &'static str,
+    /// Its name for this delivery: a second one with the same name is the same.
+    pub delivery: String,
+    /// The name was made by us for want of one, so that a repeat may be news.
+    pub unnamed: bool,
+    /// Its word for what happened.
+    pub topic: String,
+    /// Its word for what has become of it, where it says one.
+    pub status: Option<String>,
+    /// What it is about.
+    pub about: About,
+    /// What it claims, where that can be held against our books.
+    pub claim: Option<Claim>,
+}
+
+/// What a payment provider claims about a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its reference of the charge.
+    pub charge: String,
+    /// What it says has become of it.
+    pub state: Claimed,
+}
+
+/// What has become of a charge, as claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// It was made.
+    Charged,
+    /// It went back.
+    Returned,
+    /// No money moved.
+    Nothing,
+    /// Something that only the provider's books can tell.
+    Other,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the log, and whoever waits for it is told.
+    PassedOn,
+    /// It is in the log, and nobody here is concerned.
+    Noted,
+    /// It is in the log; what it is about is looked for from now on.
+    Kept,
+    /// It was in the log before.
+    Repeated,
+}
+
+/// Why a webhook is not known to be in the log. The provider sends it again.
+#[derive(Debug, thiserror::Error)]
+pub enum HearError {
+    /// What it is about cannot be looked up.
+    #[error("what the webhook is about cannot be looked up")]
+    Read(#[from] ReadError),
+    /// It cannot be stored.
+    #[error("the webhook cannot be stored")]
+    Append(#[source] AppendError),
+    /// It cannot be kept for later.
+    #[error("the webhook cannot be kept for later")]
+    Keep(#[source] StartError),
+}
+
+/// Something to be passed on.
+#[derive(Debug, Clone)]
+pub(super) struct Hint {
+    pub(super) port: Port,
+    pub(super) saga: Uuid,
+    pub(super) claim: Option<Claim>,
+    pub(super) topic: String,
+}
+
+impl Fulfilment {
+    /// Writes down what a provider said, then passes it on.
+    pub async fn hear(&self, heard: Heard) -> Result<Taken, HearError> {
+        let id = ids::webhook_id(heard.provider, &heard.delivery);
+        let target = self.targets.find(&heard.about).await?;
+        let received = received(&heard, target, Utc::now());
+        let stream = to_stream(WEBHOOK, id, Expected::NoStream, [received], id);
+        let is_new = match (target, &heard.about) {
+            (None, about) if about.may_come() => {
+                let input =
+                    json!({ "port": heard.port.as_str(), "topic": heard.topic, "about": about });
+                match self.engine.start(saga::NAME, id, input, vec![stream]).await {
+                    Ok(_) => return Ok(Taken::Kept),
+                    Err(StartError::Exists) => false,
+                    Err(error) => return Err(HearError::Keep(error)),
+                }
+            }
+            _ => match self.store.append(vec![stream]).await {
+                Ok(_) => true,
+                Err(AppendError::Conflict { .. }) => false,
+                Err(error) => return Err(HearError::Append(error)),
+            },
+        };
+        // A repeat may be all that is left of a delivery that was written down and then cut off, so it is passed on as well.
+        let passed_on = target.is_some();
+        if let Some(saga) = target {
+            let (port, claim, topic) = (heard.port, heard.claim, heard.topic);
+            self.targets.pass_on(Hint {
+                port,
+                saga,
+                claim,
+                topic,
+            });
+        }
+        Ok(match (is_new, passed_on) {
+            (false, _) => Taken::Repeated,
+            (true, true) => Taken::PassedOn,
+            (true, false) => Taken::Noted,
+        })
+    }
+
+    /// Acts on hints for as long as there is an engine.
+    pub(super) fn follow_hints(&self, mut hints: mpsc::Receiver<Hint>) {
+        let own = self.clone();
+        self.engine.accompany("the providers' hints", async move {
+            while let Some(hint) = hints.recv().await {
+                own.act(hint).await;
+            }
+        });
+    }
+
+    async fn act(&self, hint: Hint) {
+        let why = Request {
+            actor: ACTOR.to_owned(),
+            reason: format!("{} said {}", hint.port.as_str(), hint.topic),
+        };
+        let urged = match hint.port {
+            Port::Payments => self.engine.urge(hint.saga, &[PAY, REFUND], &why).await,
+            Port::Kakao => {
+                let steps = [NOTIFY, TELL, SEND];
+                self.engine.urge(hint.saga, &steps, &why).await
+            }
+            Port::Deliveries => {
+                self.scanned(hint.saga);
+                return;
+            }
+        };
+        match urged {
+            Ok(true) => {}
+            Ok(false) if hint.port == Port::Payments => self.look_after(&hint).await,
+            Ok(false) => {}
+            // A hint only: what waits looks by itself when its time comes.
+            Err(error) => tracing::debug!(saga = %hint.saga, %error, "a hint was lost"),
+        }
+    }
+
+    /// Nothing waits for the payment provider's answer. If it says what our books do not, they are compared.
+    async fn look_after(&self, hint: &Hint) {
+        let Ok((saga, _)) = Snapshot::load(&self.store, hint.saga).await else {
+            return;
+        };
+        if saga.state.unwind.is_some() {
+            self.engine.hint(hint.saga, LATE_CHARGE);
+        }
+        let Ok(facts) = Facts::fold(saga.history.events()) else {
+            return;
+        };
+        match &hint.claim {
+            Some(claim) if agrees(&facts, claim) => {}
+            Some(claim) if claim.state == Claimed::Nothing => {
+                self.doubt(hint.saga, &claim.charge);
+            }
+            _ => self.suspicion.notify_one(),
+        }
+    }
+}
+
+fn received(heard: &Heard, saga_id: Option<Uuid>, at: DateTime<Utc>) -> WebhookReceived {
+    WebhookReceived {
+        port: heard.port.as_str().to_owned(),
+        provider: heard.provider.to_owned(),
+        delivery_id: heard.delivery.clone(),
+        topic: heard.topic.clone(),
+        status: heard.status.clone(),
+        subject: heard.about.subject(),
+        saga_id,
+        at: aggregates::instant::to_millis(at),
+    }
+}
+
+/// Whether the claim says nothing that is not in our books.
+fn agrees(facts: &Facts, claim: &Claim) -> bool {
+    let charges = facts.payment.iter().flat_map(|payment| &payment.charges);
+    let known = charges
+        .into_iter()
+        .find(|charge| charge.provider_ref == claim.charge);
+    match claim.state {
+        // A deposit that was taken back is told of as one that has not come yet.
+        Claimed::Nothing => known.is_none_or(|charge| charge.refund_ref.is_some()),
+        Claimed::Charged => known.is_some(),
+        Claimed::Returned => known.is_some_and(|charge| charge.refund_ref.is_some()),
+        Claimed::Other => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! The comparison itself: a provider's records of one order against what the log says of it, as a full outer join. Pure: the
+//! same records and the same log give the same findings.
+//!
+//! What is still under way is no finding: whoever is asked first has not heard of the rest.
+
+mod money;
+mod parcels;
+#[cfg(test)]
+mod tests;
+
+use aggregates::saga::{Phase, State, Step, Verdict};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::finding::Finding;
+use crate::fulfilment::facts::Facts;
+use crate::fulfilment::steps::*;
+use crate::providers::ports::{MoneyRecord, ParcelRecord};
+
+/// What the log says of one order.
+#[derive(Debug, Clone, Default)]
+pub struct Inside {
+    /// The order.
+    pub order_id: Uuid,
+    /// Its aggregates.
+    pub facts: Facts,
+    /// Its saga.
+    pub saga: State,
+}
+
+/// What the providers' books say of one order.
+#[derive(Debug, Clone, Default)]
+pub struct Outside {
+    /// Money that moved.
+    pub money: Vec<MoneyRecord>,
+    /// Parcels.
+    pub parcels: Vec<ParcelRecord>,
+}
+
+/// Of what time the books are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// What is in the log from here on is in the provider's records, if it is anywhere.
+    pub since: DateTime<Utc>,
+    /// What is younger in the log may not have been in the records when they were read. The log is read after them, so that what
+    /// they hold and the log does not is judged whatever its age.
+    pub until: DateTime<Utc>,
+    /// Whether the payment provider's records are whole.
+    pub money: bool,
+    /// Whether the carrier's records are whole.
+    pub parcels: bool,
+}
+
+impl Window {
+    fn covers(&self, at: DateTime<Utc>) -> bool {
+        self.since <= at && at <= self.until
+    }
+}
+
+/// Everything in which they differ.
+#[must_use]
+pub fn compare(
+    order_id: &str,
+    inside: Option<&Inside>,
+    outside: &Outside,
+    window: &Window,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match inside {
+        None => money::of_nobody(order_id, outside, &mut findings),
+        Some(inside) if window.money && !money_moves(&inside.saga) => {
+            money::compare(order_id, inside, outside, window, &mut findings);
+        }
+        Some(inside) if window.money => {
+            money::of_an_open_payment(order_id, inside, outside, &mut findings)
+        }
+        Some(_) => {}
+    }
+    match inside {
+        None => parcels::of_nobody(order_id, outside, &mut findings),
+        Some(inside) if window.parcels && !parcel_moves(&inside.saga) => {
+            parcels::compare(order_id, inside, outside, window, &mut findings);
+        }
+        Some(_) => {}
+    }
+    findings
+}
+
+/// The charge that pays for the order, as one that the provider does not know; nothing where it is not what the provider
+/// denies, or a person answers for it.
+#[must_use]
+pub fn denied(inside: &Inside, charge_ref: &str) -> Option<Finding> {
+    let kept = inside.facts.payment.as_ref()?.kept()?;
+    let stated = is_stated(&inside.saga, &[PAY, LATE_CHARGE]);
+    let denied = kept.provider_ref == charge_ref && !stated;
+    denied.then(|| money::missing(&inside.order_id.to_string(), kept))
+}
+
+/// The saga itself is still about to take, to return or to look for money.
+fn money_moves(saga: &State) -> bool {
+    match saga.phase {
+        Phase::New => true,
+        Phase::Forward => !saga.is_done(PAY),
+        Phase::Unwinding => !saga.rested,
+        Phase::Completed | Phase::Unwound => false,
+    }
+}
+
+/// The saga itself is still about to send a parcel or to call it off.
+fn parcel_moves(saga: &State) -> bool {
+    match saga.phase {
+        Phase::New => true,
+        Phase::Forward => !saga.is_done(SHIP),
+        Phase::Unwinding => !saga.rested,
+        Phase::Completed | Phase::Unwound => false,
+    }
+}
+
+/// A person said so, whatever the provider has in its books.
+fn is_stated(saga: &State, steps: &[&str]) -> bool {
+    let stated = |step: &Step| step.resolved == Some(Verdict::Done);
+    steps.iter().any(|name| saga.step(name).is_some_and(stated))
+}

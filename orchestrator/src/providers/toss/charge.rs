@@ -1,0 +1,86 @@
+//! Confirming a payment that its customer has authenticated.
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde::Serialize;
+
+use super::codes::CONFIRM;
+use super::wire::Amount;
+use super::{Step, Toss, flat, refused, settle, verdict};
+use crate::providers::ports::{Answer, Charge, MoneyMoved};
+
+/// The longest payment key there is.
+const KEY_MAX: usize = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirm<'a> {
+    payment_key: &'a str,
+    order_id: String,
+    amount: serde_json::Number,
+}
+
+impl Toss {
+    pub(super) async fn confirm(&self, charge: Charge) -> Answer<MoneyMoved> {
+        if let Some(answer) = unsendable(&charge, Utc::now()) {
+            return answer;
+        }
+        let Some(amount) = Amount::of(charge.amount).to_wire() else {
+            return refused(
+                "amount-out-of-range",
+                "The amount is too large to be charged.",
+            );
+        };
+        let until = self.http.until();
+        let body = Confirm {
+            payment_key: &charge.token,
+            order_id: charge.order_id.to_string(),
+            amount,
+        };
+        let request = self
+            .request(Method::POST, &["v1", "payments", "confirm"], &[])
+            .header("Idempotency-Key", &charge.key)
+            .json(&body);
+        let step = match self.http.send(request, until).await {
+            Ok(reply) => self.judge(&reply, CONFIRM, |payment| {
+                verdict::confirmed(&payment, &charge)
+            }),
+            Err(failure) => Step::of(failure),
+        };
+        match step {
+            Step::Final(answer) => answer,
+            Step::Look(otherwise) => {
+                let payment = self
+                    .payment(&["v1", "payments", &charge.token], until)
+                    .await;
+                settle(
+                    otherwise,
+                    flat(payment, |it| {
+                        verdict::found(&it, charge.order_id, Some(charge.amount))
+                    }),
+                )
+            }
+        }
+    }
+}
+
+/// What is not sent at all: there is no token, or it is too late for it.
+fn unsendable(charge: &Charge, now: DateTime<Utc>) -> Option<Answer<MoneyMoved>> {
+    let token = charge.token.as_str();
+    if token.is_empty() {
+        return Some(refused(
+            "payment-token-missing",
+            "The order names no payment that could be charged.",
+        ));
+    }
+    // "." and ".." are no names in an address.
+    let usable = token.len() <= KEY_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !usable || token.bytes().all(|byte| byte == b'.') {
+        return Some(refused(
+            "payment-token-malformed",
+            "The payment token is not one of the payment provider's.",
+        ));
+    }
+    (now >= charge.not_after)
+        .then(|| Answer::NotSent("the time in which the payment could be confirmed is over".into()))
+}

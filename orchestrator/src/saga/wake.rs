@@ -1,0 +1,93 @@
+//! Wake-ups: those of this engine, those for others, and those that came from others.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::dispatch::{Rest, Wakeup};
+use super::engine::{Engine, Inner};
+use super::registry::Inbox;
+use super::task::Opening;
+
+impl Engine {
+    /// Says: look at this saga, something may have happened to it. Duplicate, late and needless wake-ups do no harm.
+    pub fn wake(&self, id: Uuid) {
+        self.tell(id, None);
+    }
+
+    /// Says: what this step waits for may have happened.
+    pub fn hint(&self, id: Uuid, step: &str) {
+        self.tell(id, Some(step));
+    }
+
+    /// Like [`Engine::wake`], by whichever engine gets to it first where there are several.
+    pub fn wake_anywhere(&self, id: Uuid) {
+        if !self.inner.dispatch(Wakeup::of(id)) {
+            self.tell_here(id, None);
+        }
+    }
+
+    /// Wakes a saga here and resolves when it has no task here any more. Dropping this stops nothing.
+    pub async fn attend(&self, wakeup: &Wakeup) -> Rest {
+        let Some(inbox) = self.tell_here(wakeup.saga, wakeup.step.as_deref()) else {
+            return Rest::default();
+        };
+        let halted = &self.inner.halted;
+        let rest = halted.run_until_cancelled(inbox.ended()).await;
+        rest.unwrap_or_default()
+    }
+
+    /// Forgets the timer of a saga: somebody else wakes it then.
+    pub fn leave_timer(&self, id: Uuid, at: DateTime<Utc>) {
+        self.inner.timers.disarm(id, at);
+    }
+
+    /// How often a saga was found here that this build does not understand; it only grows.
+    pub fn left_alone(&self) -> u64 {
+        self.inner.left_alone.load(Ordering::Relaxed)
+    }
+
+    /// Whether no attempt begins any more.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.stopping.is_cancelled()
+    }
+
+    fn tell(&self, id: Uuid, step: Option<&str>) {
+        let others = match step {
+            Some(step) => !self.inner.begins.includes(step),
+            None => !self.inner.begins.is_all() && !self.is_live(id),
+        };
+        let wakeup = || Wakeup {
+            saga: id,
+            step: step.map(str::to_owned),
+        };
+        if !(others && self.inner.dispatch(wakeup())) {
+            self.tell_here(id, step);
+        }
+    }
+
+    /// `None`: the engine is stopping.
+    pub(super) fn tell_here(&self, id: Uuid, step: Option<&str>) -> Option<Arc<Inbox>> {
+        if self.is_stopping() {
+            return None;
+        }
+        Some(match self.inner.registry.tell(id, step) {
+            Ok(inbox) => inbox,
+            Err(slot) => {
+                let inbox = Arc::clone(&slot.inbox);
+                self.spawn(id, slot, Opening::Found);
+                inbox
+            }
+        })
+    }
+}
+
+impl Inner {
+    /// `false`: there is nobody else, or nobody can be told.
+    pub(super) fn dispatch(&self, wakeup: Wakeup) -> bool {
+        let told = self.dispatch.as_ref().map(|others| others.dispatch(wakeup));
+        told == Some(true)
+    }
+}

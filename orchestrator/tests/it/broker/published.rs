@@ -1,0 +1,176 @@
+//! The stream of events as a plain client reads it, held against the log.
+
+use std::collections::HashSet;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::AckPolicy;
+use async_nats::jetstream::consumer::pull::Config;
+use async_nats::jetstream::stream::Info;
+use eventstore::{EventStore, Location, Options, Position, RecordedEvent};
+use futures_util::StreamExt as _;
+use orchestrator::bus::connection::Broker;
+use orchestrator::bus::relay::message::{POSITION, RELAY, STREAM};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{PATIENCE, connect, eventually};
+
+/// Events read at once.
+const PAGE: usize = 1000;
+
+/// A log and where it is published.
+pub(crate) struct Published {
+    pub(crate) store: EventStore,
+    /// The connection of a plain client.
+    pub(crate) client: Broker,
+}
+
+/// A message as a plain client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) sequence: u64,
+    pub(crate) position: i64,
+    pub(crate) id: Uuid,
+    pub(crate) relay: i64,
+    pub(crate) subject: String,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What is wrong with the stream, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) events: usize,
+    /// Events without a message.
+    pub(crate) missing: usize,
+    /// Messages of an event that has one already.
+    pub(crate) double: usize,
+    /// Messages of a relay after those of its successor.
+    pub(crate) stale: usize,
+}
+
+impl Published {
+    /// A log in Postgres and a broker, by their addresses.
+    pub(crate) async fn at(database: String, nats: &str) -> Published {
+        let location = Location::Postgres {
+            url: SecretString::from(database),
+        };
+        let store = EventStore::open(&location, Options::default()).await;
+        Published {
+            store: store.expect("a log"),
+            client: connect(nats).await,
+        }
+    }
+
+    pub(crate) async fn info(&self) -> Option<Info> {
+        let stream = self.client.jetstream().get_stream(STREAM).await.ok()?;
+        Some(stream.cached_info().clone())
+    }
+
+    /// Waits until the stream is as far as the log.
+    pub(crate) async fn caught_up(&self) {
+        let head = self.store.head().await.expect("a log").0.unsigned_abs();
+        eventually("the stream is as far as the log", async || {
+            self.info()
+                .await
+                .is_some_and(|info| info.state.last_sequence >= head)
+        })
+        .await;
+    }
+
+    /// Everything in the stream, as a client reads it that has just come. A cluster may be without a leader for a moment.
+    pub(crate) async fn read(&self) -> Vec<Read> {
+        let mut read = None;
+        eventually("the stream is read", async || {
+            read = self.try_read().await;
+            read.is_some()
+        })
+        .await;
+        read.expect("it was read")
+    }
+
+    async fn try_read(&self) -> Option<Vec<Read>> {
+        let stream = self.client.jetstream().get_stream(STREAM).await.ok()?;
+        let count = usize::try_from(stream.cached_info().state.messages).expect("not many");
+        let consumer = stream.create_consumer(Config {
+            ack_policy: AckPolicy::None,
+            ..Config::default()
+        });
+        let messages = consumer.await.ok()?.messages().await.ok()?.take(count);
+        let read = messages.map(|message| message.ok().map(|message| read(&message)));
+        let all = tokio::time::timeout(PATIENCE, read.collect::<Vec<_>>()).await;
+        all.ok()?.into_iter().collect()
+    }
+
+    /// Everything in the log.
+    async fn events(&self) -> Vec<RecordedEvent> {
+        let (mut events, mut after) = (Vec::new(), Position::ZERO);
+        loop {
+            let page = self.store.read_all(after, PAGE, None).await;
+            let page = page.expect("the log");
+            if page.events.is_empty() {
+                return events;
+            }
+            after = page.next;
+            events.extend(page.events);
+        }
+    }
+
+    /// Checks that the stream is the log: everything, once, in order, and no message of a relay after one of its successor.
+    pub(crate) async fn is_the_log(&self) -> (Vec<Read>, Tally) {
+        // A shop goes on meanwhile: only what was in the log when it was read is looked for.
+        let events = self.events().await;
+        self.caught_up().await;
+        let mut messages = self.read().await;
+        let head = self.store.head().await.expect("a log").0;
+        let last = messages.last().map_or(0, |message| message.position);
+        assert!(
+            last <= head,
+            "a message of no event: {last}, and the log is at {head}"
+        );
+        messages.retain(|message| message.position <= events.len() as i64);
+        let tally = tally(&messages, &events);
+        assert_eq!(
+            tally,
+            Tally {
+                events: events.len(),
+                ..Tally::default()
+            }
+        );
+        for (message, event) in messages.iter().zip(&events) {
+            assert_eq!(message.position, event.position.0);
+            assert_eq!(message.sequence, event.position.0.unsigned_abs());
+            assert_eq!(message.id, event.event_id);
+            assert_eq!(message.payload, event.data.get().as_bytes());
+        }
+        (messages, tally)
+    }
+}
+
+fn tally(messages: &[Read], events: &[RecordedEvent]) -> Tally {
+    let ids: HashSet<Uuid> = messages.iter().map(|message| message.id).collect();
+    let missing = events.iter().filter(|event| !ids.contains(&event.event_id));
+    let mut newest = 0;
+    let stale = messages.iter().filter(|message| {
+        newest = newest.max(message.relay);
+        message.relay < newest
+    });
+    Tally {
+        events: events.len(),
+        missing: missing.count(),
+        double: messages.len() - ids.len(),
+        stale: stale.count(),
+    }
+}
+
+fn read(message: &jetstream::Message) -> Read {
+    let headers = message.headers.as_ref().expect("headers");
+    let header = |name: &str| headers.get(name).map_or("", |value| value.as_str());
+    Read {
+        sequence: message.info().expect("from a stream").stream_sequence,
+        position: header(POSITION).parse().expect("a position"),
+        id: header("ce-id").parse().expect("an id"),
+        relay: header(RELAY).parse().expect("a token"),
+        subject: message.subject.to_string(),
+        payload: message.payload.to_vec(),
+    }
+}

@@ -1,0 +1,161 @@
+//! What the broker loses is published again.
+
+use eventstore::testing::TestLog;
+
+use super::world::{World, settings};
+use crate::broker::eventually;
+use crate::broker::nats::{NatsServer, Release};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_is_published_once_and_in_order_whatever_keeps_the_log() {
+    for release in Release::EACH {
+        for log in [TestLog::postgres(), TestLog::sqlite()] {
+            let server = NatsServer::start(release);
+            let world = World::new(log, &server.url()).await;
+            world.append(2_500).await;
+            let relay = world.relay(settings()).await;
+            world.append(500).await;
+            world.is_the_log().await;
+            relay.stop().await;
+            // What was appended meanwhile is found by the next one.
+            world.append(10).await;
+            let relay = world.relay(settings()).await;
+            world.is_the_log().await;
+            assert_eq!(relay.status.report().rewinds, 0);
+            relay.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_wiped_is_filled_again() {
+    for release in Release::EACH {
+        let mut server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        for _ in 0..3 {
+            world.append(300).await;
+            world.caught_up().await;
+            // So that the loss is known to be one.
+            remembered(&world).await;
+            server.wipe();
+            world.is_the_log().await;
+        }
+        assert_eq!(relay.status.report().rewinds, 3);
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_put_back_gets_what_it_has_forgotten() {
+    for release in Release::EACH {
+        let mut server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        for round in 1..=3 {
+            world.append(200).await;
+            world.caught_up().await;
+            let copy = server.backup();
+            world.append(300).await;
+            world.caught_up().await;
+            remembered(&world).await;
+            server.restore(&copy);
+            world.append(50).await;
+            world.is_the_log().await;
+            assert_eq!(relay.status.report().rewinds, round);
+        }
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_again_and_again_misses_nothing() {
+    for release in Release::EACH {
+        let mut server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        for _ in 0..5 {
+            world.append(500).await;
+            server.kill();
+            world.append(100).await;
+            server.launch();
+        }
+        world.is_the_log().await;
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_frozen_for_long_misses_nothing_when_it_wakes() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(300).await;
+        world.caught_up().await;
+        server.freeze();
+        world.append(300).await;
+        relay.troubled("broker-silent").await;
+        server.thaw();
+        world.is_the_log().await;
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forgets_while_no_relay_runs_is_found_out() {
+    let mut server = NatsServer::start(Release::New);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(300).await;
+    world.caught_up().await;
+    relay.stop().await;
+    server.wipe();
+    let relay = world.relay(settings()).await;
+    world.is_the_log().await;
+    assert_eq!(relay.status.report().rewinds, 1);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_have_gone_by_age_are_not_published_again() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(300).await;
+        world.caught_up().await;
+        relay.stop().await;
+        let stream = world
+            .client
+            .jetstream()
+            .get_stream("BOOKMARKET_EVENTS")
+            .await;
+        stream.expect("a stream").purge().await.expect("purged");
+
+        world.append(7).await;
+        let relay = world.relay(settings()).await;
+        world.caught_up().await;
+        let positions: Vec<_> = world
+            .read()
+            .await
+            .iter()
+            .map(|read| read.position)
+            .collect();
+        assert_eq!(positions, (301..=307).collect::<Vec<_>>());
+        assert_eq!(relay.status.report().rewinds, 0);
+        relay.stop().await;
+    }
+}
+
+/// Waits until the relay has written down how far it came.
+async fn remembered(world: &World) {
+    let head = world.head().await;
+    eventually("the place is written down", async || {
+        let bookmark = world.store.bookmark(orchestrator::bus::relay::LEASE).await;
+        bookmark
+            .expect("a log")
+            .is_some_and(|at| at.position.0 == head)
+    })
+    .await;
+}

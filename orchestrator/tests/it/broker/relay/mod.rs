@@ -1,0 +1,11 @@
+//! The relay, on real brokers.
+
+mod cluster;
+mod compatibility;
+mod losses;
+mod obstacles;
+mod speed;
+mod turns;
+mod world;
+
+pub(super) use world::append;

@@ -1,0 +1,325 @@
+//! What can be in the relay's way: found, named, and over once its cause is.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use eventstore::NewEvent;
+use eventstore::testing::TestLog;
+use orchestrator::bus::relay::message::STREAM;
+use orchestrator::bus::relay::status::Phase;
+use orchestrator::bus::relay::{Relay, StreamSettings};
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::world::{World, settings};
+use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{connect, eventually};
+
+/// Several tries of a relay that does not get on.
+const TOLD_FOR: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_stream_stops_the_relay_until_there_is_room() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let small = StreamSettings {
+            max_bytes: 64 * 1024,
+            ..settings()
+        };
+        let relay = world.relay(small).await;
+        world.append(1_000).await;
+        relay.troubled("stream-full").await;
+        let full = world.info().await.expect("a stream").state;
+        assert!(full.messages < 1_000, "{full:?}");
+        // It tries again all the while, and says so all the while.
+        let until = Instant::now() + TOLD_FOR;
+        while Instant::now() < until {
+            let report = relay.status.report();
+            assert_eq!(
+                (report.phase, report.trouble),
+                (Phase::Troubled, Some("stream-full")),
+                "{report:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        relay.stop().await;
+        let relay = world.relay(settings()).await;
+        world.is_the_log().await;
+        assert_eq!(relay.status.report().trouble, None);
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_deleted_is_made_and_filled_again() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(300).await;
+        world.caught_up().await;
+        world
+            .client
+            .jetstream()
+            .delete_stream(STREAM)
+            .await
+            .expect("deleted");
+        world.append(1).await;
+        world.is_the_log().await;
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_without_jetstream_is_named_and_used_when_it_has_one() {
+    for release in Release::EACH {
+        let mut server = NatsServer::stopped(release);
+        server.launch_with_jetstream(false);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(10).await;
+        relay.troubled("no-jetstream").await;
+        server.kill();
+        server.launch_with_jetstream(true);
+        world.is_the_log().await;
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_old_broker_ignores_is_told_and_what_a_new_one_knows_is_set() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        eventually("it relays", async || {
+            relay.status.report().phase == Phase::Active
+        })
+        .await;
+        let differences = relay.status.report().differences;
+        // Whatever release the system's package is of.
+        let version = world.client.server_version().expect("a version");
+        let compresses = !version.starts_with("2.9.");
+        let told = differences
+            .iter()
+            .any(|line| line.starts_with("compression"));
+        assert_eq!(told, !compresses, "{version}: {differences:?}");
+        assert!(!compresses || differences.is_empty(), "{differences:?}");
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_made_by_hand_is_set_right_or_told() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let theirs = Config {
+            name: STREAM.to_owned(),
+            subjects: vec!["bookmarket.events.>".to_owned()],
+            storage: StorageType::Memory,
+            ..Config::default()
+        };
+        eventually("a broker", async || world.client.is_connected()).await;
+        world
+            .client
+            .jetstream()
+            .create_stream(theirs)
+            .await
+            .expect("made");
+        let relay = world.relay(settings()).await;
+        world.append(10).await;
+        world.is_the_log().await;
+        let report = relay.status.report();
+        assert!(
+            report
+                .differences
+                .iter()
+                .any(|line| line.starts_with("storage")),
+            "{report:?}"
+        );
+        let config = world.info().await.expect("a stream").config;
+        assert_eq!(config.discard, DiscardPolicy::New, "what can be changed is");
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_something_else_is_left_alone_until_it_is_deleted() {
+    let server = NatsServer::start(Release::New);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(10).await;
+    world.caught_up().await;
+    let stray = world
+        .client
+        .jetstream()
+        .publish("bookmarket.events.order.Tested", "{}".into());
+    stray.await.expect("sent").await.expect("stored");
+    world.append(10).await;
+    relay.troubled("diverged").await;
+    world
+        .client
+        .jetstream()
+        .delete_stream(STREAM)
+        .await
+        .expect("deleted");
+    world.is_the_log().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_another_log_is_not_continued() {
+    let server = NatsServer::start(Release::New);
+    let first = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = first.relay(settings()).await;
+    first.append(10).await;
+    first.caught_up().await;
+    relay.stop().await;
+
+    // A log that has not come so far, and one that has.
+    let second = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = second.relay(settings()).await;
+    relay.troubled("diverged").await;
+    second.append(20).await;
+    let more = relay.status.report();
+    relay.stop().await;
+    assert_eq!(more.trouble, Some("diverged"));
+    assert_eq!(
+        second.info().await.expect("a stream").state.last_sequence,
+        10
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_whose_disk_is_full_stops_the_relay_until_there_is_room() {
+    for release in Release::EACH {
+        let mut server = NatsServer::stopped(release);
+        server.launch_with_room("128KB");
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(2_000).await;
+        relay.troubled("stream-full").await;
+        server.kill();
+        server.launch_with_room("1GB");
+        world.is_the_log().await;
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_too_large_for_the_broker_is_named_and_goes_once_it_is_not() {
+    let mut server = NatsServer::stopped(Release::New);
+    server.launch_with_payload("2KB");
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(10).await;
+    world.append_events(vec![large(8 * 1024)]).await;
+    world.append(10).await;
+    relay.troubled("event-too-large").await;
+    let detail = relay.status.report().detail.unwrap_or_default();
+    assert!(detail.contains("position 11"), "{detail}");
+    assert_eq!(world.info().await.expect("a stream").state.messages, 10);
+    server.kill();
+    server.launch_with_payload("1MB");
+    world.is_the_log().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_a_stranger_has_put_in_the_place_of_another_is_found_by_looking_back() {
+    let server = NatsServer::start(Release::New);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(10).await;
+    world.caught_up().await;
+    // As many messages as before, without the relay having been cut off or having anything to publish.
+    let stream = world.client.jetstream().get_stream(STREAM).await;
+    let stream = stream.expect("a stream");
+    world
+        .client
+        .jetstream()
+        .delete_stream(STREAM)
+        .await
+        .expect("deleted");
+    let config = Config {
+        deny_purge: false,
+        ..stream.cached_info().config.clone()
+    };
+    world
+        .client
+        .jetstream()
+        .create_stream(config)
+        .await
+        .expect("made");
+    for _ in 0..10 {
+        let stray = world.client.jetstream();
+        let stray = stray.publish("bookmarket.events.order.Tested", "{}".into());
+        stray.await.expect("sent").await.expect("stored");
+    }
+    relay.troubled("diverged").await;
+    relay.stop().await;
+}
+
+fn large(bytes: usize) -> NewEvent {
+    let mut event = World::events(1).remove(0);
+    let data = format!(r#"{{"note":"{}"}}"#, "x".repeat(bytes));
+    event.data = RawValue::from_string(data).expect("JSON");
+    event
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_a_release_that_is_too_old_is_named() {
+    let address = old_broker("2.8.4").await;
+    let log = TestLog::postgres();
+    let store = log.open().await;
+    let broker = connect(&format!("nats://{address}")).await;
+    let relay = Relay::new(store, broker, settings());
+    let (status, stop) = (relay.status(), CancellationToken::new());
+    let running = tokio::spawn(relay.run(stop.clone()));
+    eventually("it is named", async || {
+        status.report().trouble == Some("broker-too-old")
+    })
+    .await;
+    let detail = status.report().detail.unwrap_or_default();
+    assert!(
+        detail.contains("2.8.4") && detail.contains("2.9"),
+        "{detail}"
+    );
+    stop.cancel();
+    running.await.expect("no panic");
+}
+
+/// Whatever connects here is told that this is a broker of that version. It answers nothing else but signs of life.
+async fn old_broker(version: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let greeting = json!({
+                    "server_id": "OLD", "server_name": "old", "version": version, "go": "go1.17", "proto": 1,
+                    "host": "127.0.0.1", "port": address.port(), "headers": true, "max_payload": 1_048_576, "jetstream": true,
+                });
+                drop(
+                    write
+                        .write_all(format!("INFO {greeting}\r\n").as_bytes())
+                        .await,
+                );
+                let mut lines = BufReader::new(read).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line == "PING" {
+                        drop(write.write_all(b"PONG\r\n").await);
+                    }
+                }
+            });
+        }
+    });
+    address
+}

@@ -1,0 +1,141 @@
+//! How fast: figures for `scripts/soak.sh`; there they have to be reached, here they are
+//! only printed, as a busy machine is no fault of the relay's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use eventstore::testing::{TestDatabase, TestLog};
+use futures_util::StreamExt as _;
+use orchestrator::bus::hints;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::turns::Process;
+use super::world::{World, settings};
+use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{PATIENCE, connect, eventually};
+use crate::soak::{self, size};
+
+/// Events that an order appends at once, and orders a second.
+const EVENTS: usize = 3;
+const ORDERS_A_SECOND: u32 = 500;
+
+/// What has to be reached on a machine that does nothing else.
+const THROUGHPUT_MIN: f64 = 20_000.0;
+const LATENCY_MAX: Duration = Duration::from_millis(50);
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_published_at_full_speed() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let count = size(200_000);
+        world.append(count).await;
+        let relay = world.relay(settings()).await;
+        eventually("it has begun", async || relay.status.report().position > 0).await;
+        let (began, first) = (Instant::now(), relay.status.report().position);
+        let head = world.head().await;
+        eventually("it is done", async || {
+            relay.status.report().position == head
+        })
+        .await;
+        let (took, published) = (began.elapsed().as_secs_f64(), head - first);
+        #[expect(clippy::cast_precision_loss, reason = "a count of at most millions")]
+        let rate = published as f64 / took;
+        println!(
+            "figure: relay-throughput broker={release:?} events={published} per-second={rate:.0}"
+        );
+        assert!(!soak::is_on() || rate >= THROUGHPUT_MIN, "{rate:.0}");
+        world.caught_up().await;
+        relay.stop().await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_is_soon_with_a_plain_subscriber() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let database = TestDatabase::create();
+        let url = database.url();
+        let world = Arc::new(World::new(TestLog::Postgres(database), &server.url()).await);
+        // As it is deployed: a process that does nothing else, and hears of appends elsewhere by hints.
+        let _relay = Process::relaying(&url, &world.url);
+        let (stop, announcer) = (CancellationToken::new(), connect(&world.url).await);
+        let announcing = hints::announce(world.store.clone(), announcer, stop.clone());
+        let announcing = tokio::spawn(announcing);
+        world.append(1).await;
+        world.caught_up().await;
+        let mut events = world
+            .client
+            .client()
+            .subscribe("bookmarket.events.>")
+            .await
+            .expect("subscribed");
+        world
+            .client
+            .client()
+            .flush()
+            .await
+            .expect("the subscription is there");
+
+        let orders = size(5_000);
+        let sent = Arc::new(Mutex::new(HashMap::<Uuid, Instant>::new()));
+        let ordering = tokio::spawn(order_steadily(
+            Arc::clone(&world),
+            Arc::clone(&sent),
+            orders,
+        ));
+        let mut delays = Vec::new();
+        while delays.len() < orders * EVENTS {
+            let next = tokio::time::timeout(PATIENCE, events.next()).await;
+            let message = next.expect("in time").expect("a message");
+            let headers = message.headers.as_ref().expect("headers");
+            let id = headers
+                .get("ce-id")
+                .expect("an id")
+                .as_str()
+                .parse()
+                .expect("a uuid");
+            let began = sent
+                .lock()
+                .expect("no panic")
+                .remove(&id)
+                .expect("appended, and here once");
+            delays.push(began.elapsed());
+        }
+        ordering.await.expect("no panic");
+        delays.sort_unstable();
+        let at = |percent: usize| delays[delays.len() * percent / 100 - 1];
+        println!(
+            "figure: relay-latency broker={release:?} orders-per-second={ORDERS_A_SECOND} p50={:?} p99={:?}",
+            at(50),
+            at(99)
+        );
+        assert!(!soak::is_on() || at(99) <= LATENCY_MAX, "{:?}", at(99));
+        stop.cancel();
+        announcing.await.expect("no panic");
+    }
+}
+
+/// Appends that many orders at an even pace, each from the moment that it is due.
+async fn order_steadily(
+    world: Arc<World>,
+    sent: Arc<Mutex<HashMap<Uuid, Instant>>>,
+    orders: usize,
+) {
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / ORDERS_A_SECOND);
+    let mut appending = tokio::task::JoinSet::new();
+    for _ in 0..orders {
+        let due = pace.tick().await.into_std();
+        let events = World::events(EVENTS);
+        sent.lock()
+            .expect("no panic")
+            .extend(events.iter().map(|event| (event.event_id, due)));
+        let world = Arc::clone(&world);
+        appending.spawn(async move { world.append_events(events).await });
+    }
+    while appending.join_next().await.is_some() {}
+}

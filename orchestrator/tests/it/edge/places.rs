@@ -1,0 +1,112 @@
+//! A shop whose views are at places of their own.
+
+use std::process::Command;
+
+use eventstore::testing::TestDatabase;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::child::{Serving, bookmarket, complaint, last_line, run, with};
+use super::server::{Answer, order};
+
+/// The log in one database, customers in another one, messages in a directory.
+struct Scattered {
+    folder: TempDir,
+    log: TestDatabase,
+    customers: TestDatabase,
+}
+
+impl Scattered {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            log: TestDatabase::create(),
+            customers: TestDatabase::create(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = bookmarket(&self.folder.path().join("data"));
+        let messages = self.folder.path().join("messages");
+        // A URL with a password in it may as well come by a file.
+        let file = self.folder.path().join("customers.url");
+        std::fs::write(&file, self.customers.url()).expect("a file");
+        command
+            .env("DATABASE_URL", self.log.url())
+            .env("BOOKMARKET_CUSTOMER_VIEW_URL_FILE", file)
+            .env(
+                "BOOKMARKET_MESSAGE_VIEW_URL",
+                format!("sqlite://{}", messages.display()),
+            );
+        command
+    }
+
+    /// The last that a command prints as JSON.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let command = with(self.command(), &["--output", "json"]);
+        let output = run(with(command, arguments));
+        assert!(output.status.success(), "{}", complaint(&output));
+        last_line(&output)
+    }
+}
+
+async fn get(serving: &Serving, path: &str) -> Value {
+    let answer = reqwest::get(format!("{}{path}", serving.url)).await;
+    Answer::of(answer.expect("an answer")).await.body()
+}
+
+/// Places an order and gives the token that its answer carries.
+async fn place(serving: &Serving) -> String {
+    let request = reqwest::Client::new().post(format!("{}/orders", serving.url));
+    let answer = Answer::of(request.json(&order("33")).send().await.expect("an answer")).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let token = answer.header("consistency-token").expect("a token");
+    token.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_at_places_of_their_own_answer_as_one_shop() {
+    let shop = Scattered::new();
+    let migrated = shop.json(&["migrate"]);
+    for tables in ["log", "views", "customer view", "message view"] {
+        assert!(migrated[tables]["version"].is_i64(), "{tables}: {migrated}");
+    }
+    let mut serving = Serving::start(shop.command());
+    let mut token = String::new();
+    for _ in 0..3 {
+        token = place(&serving).await;
+    }
+    let orders = get(&serving, &format!("/orders?atLeast={token}")).await;
+    assert_eq!(orders["page"]["count"], 3);
+    let sent = |list: &Value| list["page"]["count"] == 3;
+    let deadline = tokio::time::Instant::now() + super::server::PATIENCE;
+    while !sent(&get(&serving, "/kakaomsgs?state=sent").await) {
+        assert!(tokio::time::Instant::now() < deadline, "nothing is sent");
+    }
+    let found = shop.json(&["doctor"]);
+    let good = |check: &str| {
+        let checks = found.as_array().expect("findings");
+        checks
+            .iter()
+            .any(|it| it["check"] == check && it["verdict"] == "good")
+    };
+    for check in ["views", "customer view", "message view"] {
+        assert!(good(check), "{check}: {found}");
+    }
+    // The server holds the directory, so it is asked; once it has stopped, the command does it alone.
+    let server = serving.url.clone();
+    let replay = ["--server", &server, "replay", "all"];
+    let rebuilt = |result: &Value| result["rebuilt"].as_array().map(Vec::len);
+    assert_eq!(rebuilt(&shop.json(&replay)), Some(3));
+    serving.terminate();
+    assert_eq!(serving.exit_code().await, Some(0));
+    assert_eq!(rebuilt(&shop.json(&replay)), Some(3));
+    let serving = Serving::start(shop.command());
+    assert_eq!(get(&serving, "/orders").await["page"]["count"], 3);
+    for status in get(&serving, "/projections").await["_embedded"]["projections"]
+        .as_array()
+        .expect("statuses")
+    {
+        assert_eq!(status["parkedKeys"], 0, "{status}");
+    }
+}

@@ -1,0 +1,190 @@
+//! A shop of many processes that talk over NATS, any of which may be killed, frozen or put back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eventstore::testing::TestDatabase;
+use tokio::sync::Mutex;
+
+use crate::broker::nats::{NatsServer, Release};
+use crate::broker::published::{Published, Tally};
+use crate::checker::{Asked, Reply};
+use crate::storm::MENDED;
+use crate::town::{Customers, Process, Setup, Town, order, reply, until};
+
+/// Between two looks into the providers' books.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// One process.
+pub(super) struct Member {
+    pub(super) roles: &'static str,
+    pub(super) process: Process,
+}
+
+pub(super) struct Crew {
+    pub(super) town: Town,
+    /// Without the one that the town has itself, which takes orders.
+    pub(super) members: Vec<Member>,
+    pub(super) nats: NatsServer,
+    /// What every process is given beside its roles.
+    shop: Vec<String>,
+    pub(super) database: TestDatabase,
+    to_log: String,
+    to_broker: String,
+}
+
+impl Crew {
+    /// One that takes orders, and nobody else yet.
+    pub(super) async fn open(nats: NatsServer, setup: Setup) -> Self {
+        let database = TestDatabase::create();
+        let (to_log, to_broker) = (database.url(), nats.url());
+        Self::behind(nats, database, to_log, to_broker, setup).await
+    }
+
+    /// The same, whose processes reach both servers at these addresses.
+    pub(super) async fn behind(
+        nats: NatsServer,
+        database: TestDatabase,
+        to_log: String,
+        to_broker: String,
+        setup: Setup,
+    ) -> Self {
+        let shop = setup.shop.clone();
+        let setup = Setup {
+            database: Some(to_log.clone()),
+            nats: Some(to_broker.clone()),
+            ..setup
+        };
+        let town = Town::open(setup.shop(&["--roles", "api"])).await;
+        Self {
+            town,
+            members: Vec::new(),
+            nats,
+            shop,
+            database,
+            to_log,
+            to_broker,
+        }
+    }
+
+    /// The same with a broker of the recent release.
+    pub(super) async fn with_nats(setup: Setup) -> Self {
+        Self::open(NatsServer::start(Release::New), setup).await
+    }
+
+    /// A process with these roles, not started.
+    pub(super) fn process(&self, roles: &str) -> Process {
+        let setup = Setup {
+            shop: self.shop.clone(),
+            database: Some(self.to_log.clone()),
+            nats: Some(self.to_broker.clone()),
+            ..Setup::default()
+        };
+        self.town.another(&setup.shop(&["--roles", roles]))
+    }
+
+    pub(super) async fn hire(&mut self, roles: &'static str) -> &mut Member {
+        let mut process = self.process(roles);
+        process.start(&self.town.http).await;
+        self.members.push(Member { roles, process });
+        self.members.last_mut().expect("just hired")
+    }
+
+    /// What the stream of events lacks or has too much of, which is nothing.
+    pub(super) async fn published(&self) -> Tally {
+        let published = Published::at(self.database.url(), &self.nats.url()).await;
+        published.is_the_log().await.1
+    }
+
+    /// Everybody who takes orders.
+    pub(super) fn doors(&self) -> Vec<Customers> {
+        let others = self.members.iter().filter(|member| member.roles == "api");
+        let others = others.map(|member| Customers::of(&self.town.http, &member.process.url));
+        [self.town.customers.clone()]
+            .into_iter()
+            .chain(others)
+            .collect()
+    }
+}
+
+/// Vans that do not come while the test runs.
+pub(super) fn setup() -> Setup {
+    Setup::default()
+        .shop(&["--payment-budget", "20s", "--log", "warn"])
+        .world(&[
+            "--simulated-handover-after",
+            "1h",
+            "--simulated-delivery-after",
+            "1h",
+        ])
+}
+
+/// One order under a key, at one door after another until there is an answer.
+pub(super) async fn ordering(doors: Vec<Customers>, nth: usize, mut door: usize) -> Vec<Reply> {
+    let (key, wanted) = (nth.to_string(), order("ok"));
+    let first = loop {
+        let answer = doors[door % doors.len()].place(&key, &wanted).await;
+        match answer {
+            Some(answer) if matches!(answer.status, 201 | 202 | 402) => break answer,
+            Some(answer) if matches!(answer.status, 409 | 500..) => {}
+            Some(answer) => panic!("{answer:?}"),
+            None => {}
+        }
+        // Perhaps another door is open.
+        door += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    vec![reply(&first.order(), Asked::Place, &first)]
+}
+
+/// Waits until every customer was told of a parcel.
+pub(super) async fn all_told(crew: &Crew, orders: usize) {
+    // Asked for all of its books all the time, the world outside would do nothing else.
+    let books = Mutex::new(Vec::new());
+    until("every customer told of a parcel", MENDED, async || {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut books = books.lock().await;
+        crew.town.read_on(&mut books).await;
+        (effects(&books, "send").len() >= orders).then_some(())
+    })
+    .await;
+}
+
+/// Of how many orders the providers did something twice that they do under a key.
+pub(super) fn at_most_once(ledger: &[serde_json::Value]) -> usize {
+    let keyed = ["charge", "ship", "refund", "hold", "cancel"];
+    keyed.map(|op| more_than_once(ledger, op)).iter().sum()
+}
+
+/// For how many orders something was done more than once.
+pub(super) fn more_than_once(ledger: &[serde_json::Value], op: &str) -> usize {
+    let effects = effects(ledger, op);
+    effects.values().filter(|count| **count > 1).count()
+}
+
+/// The sum of a counter over all its labels that contain these words, as a process tells it now; 0 when it does not answer.
+pub(super) async fn counted(http: &reqwest::Client, url: &str, name: &str, words: &[&str]) -> f64 {
+    let Ok(answer) = http.get(format!("{url}/metrics")).send().await else {
+        return 0.0;
+    };
+    let text = answer.text().await.unwrap_or_default();
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with(name) && words.iter().all(|word| line.contains(word)));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+/// How many effects of an operation each order had, as the providers' books tell.
+pub(super) fn effects<'a>(ledger: &'a [serde_json::Value], op: &str) -> BTreeMap<&'a str, usize> {
+    let mut effects = BTreeMap::new();
+    for line in ledger {
+        if line["op"] == op && line["result"] == "done" {
+            *effects
+                .entry(line["orderId"].as_str().unwrap_or_default())
+                .or_default() += 1;
+        }
+    }
+    effects
+}

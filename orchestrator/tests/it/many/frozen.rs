@@ -1,0 +1,180 @@
+//! Processes that are frozen for longer than anybody waits for them, and then wake up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::crew::{Crew, all_told, at_most_once, more_than_once, ordering, setup};
+use crate::checker::Reply;
+use crate::soak::size;
+use crate::storm::{MENDED, crowd, judged_but_for_repeats};
+use crate::town::{Answer, until};
+
+/// Longer than every lease (the longest, of sweeper and reconciler, is 15 s), than the wait for a sign of life about a wake-up, and than the
+/// longest attempt at a step.
+const FROZEN_FOR: Duration = Duration::from_secs(18);
+
+/// What a parcel takes, so that whoever is frozen has some in hand.
+const SLOW: Duration = Duration::from_millis(400);
+
+/// A relay is replaced within its lease and the moment after which the next one asks, on a busy machine.
+const REPLACED_WITHIN: Duration = Duration::from_secs(12);
+
+/// What the log tells of attempts that were taken from their owners.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Attempts that were begun while the one before had not ended.
+    over: usize,
+    /// Outcomes of such an attempt that were accepted as if it had not been taken over.
+    stale: usize,
+}
+
+/// Goes through the saga's events, in the order of the log.
+fn taken(events: &[Value]) -> Taken {
+    // Of each step: the attempt under way, and whether it has ended.
+    let mut steps: BTreeMap<(&str, &str), (i64, bool)> = BTreeMap::new();
+    let mut taken = Taken::default();
+    for event in events {
+        let (stream, data) = (event["stream"].as_str().unwrap_or_default(), &event["data"]);
+        let (Some(step), Some(attempt)) = (data["step"].as_str(), data["attempt"].as_i64()) else {
+            continue;
+        };
+        let known = steps.entry((stream, step)).or_insert((0, true));
+        match event["type"].as_str().unwrap_or_default() {
+            "StepStarted" => {
+                taken.over += usize::from(!known.1);
+                *known = (attempt, false);
+            }
+            "StepDone" | "StepRefused" | "AttemptEnded" => {
+                let late = data["late"].as_bool().unwrap_or_default();
+                taken.stale += usize::from(attempt < known.0 && !late);
+                known.1 |= attempt >= known.0;
+            }
+            _ => {}
+        }
+    }
+    taken
+}
+
+/// The member that relays now.
+async fn relaying(crew: &Crew) -> Option<usize> {
+    for (at, member) in crew.members.iter().enumerate() {
+        if member.roles == "relay" {
+            let url = format!("{}/readyz", member.process.url);
+            let asked = crew
+                .town
+                .http
+                .get(url)
+                .timeout(Duration::from_secs(1))
+                .send();
+            let Ok(answer) = asked.await else { continue };
+            if Answer::of(answer).await.body["broker"]["relay"]["phase"] == "active" {
+                return Some(at);
+            }
+        }
+    }
+    None
+}
+
+/// Half way through a crowd, a worker, a projector and the relay are frozen, and wake when the others have done all of it. Gives what
+/// customers were told, and how long nobody relayed.
+async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration) {
+    let (doors, done) = (crew.doors(), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&done);
+    let coming = crowd(each, move |nth| {
+        let ordering = ordering(doors.clone(), round * each + nth, nth);
+        let counter = Arc::clone(&counter);
+        async move {
+            let replies = ordering.await;
+            counter.fetch_add(1, Ordering::Relaxed);
+            replies
+        }
+    });
+    let coming = tokio::spawn(coming.concat());
+    until("the crowd is half through", MENDED, async || {
+        (done.load(Ordering::Relaxed) >= each / 2).then_some(())
+    })
+    .await;
+    let relay = until("somebody who relays", MENDED, async || relaying(crew).await).await;
+    let frozen = [round % 2, 2 + round % 2, relay];
+    for at in frozen {
+        crew.members[at].process.signal(Signal::STOP);
+    }
+    let since = Instant::now();
+    until("another relay", MENDED, async || {
+        relaying(crew).await.filter(|now| *now != relay)
+    })
+    .await;
+    let replaced = since.elapsed();
+    let replies = coming.await.expect("everybody went home");
+    // The others do what was theirs, without them.
+    all_told(crew, (round + 1) * each).await;
+    tokio::time::sleep(FROZEN_FOR.saturating_sub(since.elapsed())).await;
+    for at in frozen {
+        crew.members[at].process.signal(Signal::CONT);
+    }
+    (replies, replaced)
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_when_they_wake() {
+    let mut crew = Crew::with_nats(setup()).await;
+    for roles in [
+        "worker",
+        "worker",
+        "projector",
+        "projector",
+        "relay",
+        "relay",
+    ] {
+        crew.hire(roles).await;
+    }
+    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
+    crew.town.faults(&slow).await;
+    let (rounds, each) = (size(10), size(500));
+    let (mut replies, mut slowest) = (Vec::new(), Duration::ZERO);
+    for round in 0..rounds {
+        let (told, replaced) = freeze(&crew, round, each).await;
+        replies.extend(told);
+        slowest = slowest.max(replaced);
+    }
+    let evidence = judged_but_for_repeats(&crew.town, replies).await;
+    let (taken, stream) = (taken(&evidence.events), crew.published().await);
+    println!(
+        "figure: many-frozen rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
+         unkeyed-double={} relay-replaced-within={slowest:.1?} stream-missing={} stream-double={}",
+        rounds * each,
+        taken.over,
+        taken.stale,
+        stream.stale,
+        at_most_once(&evidence.ledger),
+        more_than_once(&evidence.ledger, "send"),
+        stream.missing,
+        stream.double,
+    );
+    assert_eq!(at_most_once(&evidence.ledger), 0);
+    assert_eq!(taken.stale, 0);
+    assert!(taken.over > 0, "whoever was frozen had nothing in hand");
+    assert!(slowest < REPLACED_WITHIN, "{slowest:?}");
+}
+
+#[test]
+fn an_outcome_of_an_attempt_that_was_taken_over_counts_as_stale_unless_it_says_so() {
+    let event = |kind: &str, attempt: i64, late: bool| json!({ "stream": "saga-1", "type": kind, "data": { "step": "ship", "attempt": attempt, "late": late } });
+    let began = [
+        event("StepStarted", 1, false),
+        event("StepStarted", 2, false),
+    ];
+    for (late, stale) in [(false, 1), (true, 0)] {
+        let mut events = began.to_vec();
+        events.extend([event("StepDone", 1, late), event("StepDone", 2, false)]);
+        let taken = taken(&events);
+        assert_eq!((taken.over, taken.stale), (1, stale));
+    }
+}

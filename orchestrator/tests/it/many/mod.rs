@@ -1,0 +1,14 @@
+//! One shop of many processes, each with a part of the work, on one Postgres.
+
+mod crew;
+mod deploys;
+mod frozen;
+mod losses;
+mod next;
+mod parts;
+mod refusing_brokers;
+mod scale;
+mod siege;
+mod stopping;
+mod versions;
+mod weather;

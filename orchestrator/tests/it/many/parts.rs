@@ -1,0 +1,83 @@
+//! What one process begins another finishes, and any of them can be asked.
+
+use eventstore::testing::TestDatabase;
+
+use crate::checker::{Asked, Reply};
+use crate::town::{Answer, Customers, Process, Setup, Town, order, reply};
+
+/// Two processes that take orders, one that carries them on, one that keeps the views.
+struct Parts {
+    town: Town,
+    second: Process,
+    _others: Vec<Process>,
+    _database: TestDatabase,
+}
+
+impl Parts {
+    async fn open(setup: Setup) -> Self {
+        let database = TestDatabase::create();
+        let setup = Setup {
+            database: Some(database.url()),
+            ..setup
+        };
+        let town = Town::open(setup.shop(&["--roles", "api"])).await;
+        let part = |roles: &str| Setup {
+            database: Some(database.url()),
+            ..Setup::default().shop(&["--roles", roles, "--cancel-budget", "40s"])
+        };
+        let second = town.another_shop(&part("api")).await;
+        let worker = town.another_shop(&part("worker")).await;
+        let projector = town.another_shop(&part("projector")).await;
+        Self {
+            town,
+            second,
+            _others: vec![worker, projector],
+            _database: database,
+        }
+    }
+
+    async fn get_from_second(&self, path: &str) -> Answer {
+        let url = format!("{}{path}", self.second.url);
+        Answer::of(self.town.http.get(url).send().await.expect("an answer")).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_takes_another_ships_and_any_of_them_tells() {
+    let parts = Parts::open(Setup::patient()).await;
+    let (town, second) = (
+        &parts.town,
+        Customers::of(&parts.town.http, &parts.second.url),
+    );
+    let wanted = order("ok");
+    let first = town.place("one", &wanted).await.expect("an answer");
+    assert_eq!(first.status, 201, "{first:?}");
+    let id = first.order();
+    // The order is nobody's in particular: its first answer, its state and its history are in the log.
+    let again = second.place("one", &wanted).await.expect("an answer");
+    assert_eq!((again.status, again.text), (first.status, first.text));
+    let shown = parts.get_from_second(&format!("/orders/{id}")).await;
+    assert_eq!(shown.status, 200, "{shown:?}");
+    town.becomes(&id, "Shipped").await;
+    let row = town
+        .eventually(&format!("/mypages/{id}"), |row| {
+            row["delivery"]["status"] == "Shipped"
+        })
+        .await;
+    assert_eq!(row["orderId"], id);
+    // Asked for here, done there, and told here.
+    let canceled = second.cancel(&id).await.expect("an answer");
+    assert_eq!(canceled.status, 200, "{canceled:?}");
+    // The answer is given once the money has gone back; the label is voided after that.
+    town.eventually(&format!("/mypages/{id}"), |row| {
+        row["delivery"]["status"] == "DeliveryCanceled"
+    })
+    .await;
+    assert_eq!(
+        town.effects(&id).await,
+        ["charge", "ship", "hold", "refund", "cancel"]
+    );
+    let replies: Vec<Reply> = vec![reply(&id, Asked::Cancel, &canceled)];
+    let Parts { town, .. } = parts;
+    town.close(replies).await;
+}

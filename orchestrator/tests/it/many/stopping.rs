@@ -1,0 +1,145 @@
+//! What a process does between SIGTERM and its end, as its clients see it.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::town::{Process, STUCK, Setup, Town, order, until};
+
+/// Serving as before, but for `/readyz`.
+const DRAIN_DELAY: Duration = Duration::from_secs(2);
+
+/// All of it.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What a busy machine may add to a time that is over: starting to end, and being seen to have ended.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Status line and headers of an answer, in small letters; nothing where nobody takes the connection.
+async fn ask(process: &Process, path: &str) -> Option<String> {
+    let address = process.url.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 1024];
+    while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await.ok()? {
+            0 => return None,
+            length => answer.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let text = String::from_utf8(answer).ok()?.to_lowercase();
+    text.split_once("\r\n\r\n").map(|(head, _)| head.to_owned())
+}
+
+/// An order whose payment takes so long, on its way.
+async fn slow_order(town: &Town, key: &'static str, token: &str) -> tokio::task::JoinHandle<u16> {
+    let (customers, mut wanted) = (town.customers.clone(), order("ok"));
+    wanted["payment"]["token"] = token.into();
+    let ordering = tokio::spawn(async move {
+        let answer = customers.place(key, &wanted).await;
+        answer.map_or(0, |answer| answer.status)
+    });
+    until("an order in flight", STUCK, async || {
+        let page = town.get("/events").await.body;
+        let events = page["events"].as_array().cloned().unwrap_or_default();
+        events
+            .iter()
+            .any(|event| event["type"] == "Ordered")
+            .then_some(())
+    })
+    .await;
+    ordering
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_says_so_serves_on_finishes_and_is_gone_in_time() {
+    let setup = Setup::patient().shop(&[
+        "--drain-delay",
+        "2s",
+        "--shutdown-grace",
+        "8s",
+        "--payment-budget",
+        "20s",
+        "--provider-timeout",
+        "10s",
+    ]);
+    let mut town = Town::open(setup).await;
+    let before = until("a process that is ready", STUCK, async || {
+        let head = ask(&town.shop, "/readyz").await?;
+        head.starts_with("http/1.1 200").then_some(head)
+    })
+    .await;
+    assert!(!before.contains("connection: close"), "{before}");
+    let ordering = slow_order(&town, "slow", "slow-4000").await;
+    let told = Instant::now();
+    town.shop.signal(Signal::TERM);
+    // Not ready, and everything is served as before, but on connections that end.
+    let head = until("a process that is not ready", DRAIN_DELAY, async || {
+        let head = ask(&town.shop, "/readyz").await?;
+        head.starts_with("http/1.1 503").then_some(head)
+    })
+    .await;
+    assert!(head.contains("connection: close"), "{head}");
+    let served = ask(&town.shop, "/orders").await.expect("an answer");
+    assert!(served.starts_with("http/1.1 200"), "{served}");
+    assert!(served.contains("connection: close"), "{served}");
+    // Then nobody gets in any more, while the order is still being paid.
+    until("a closed door", GRACE, async || {
+        ask(&town.shop, "/livez").await.is_none().then_some(())
+    })
+    .await;
+    assert!(told.elapsed() >= DRAIN_DELAY, "{:?}", told.elapsed());
+    assert!(
+        !ordering.is_finished(),
+        "it was to take longer than the delay"
+    );
+    assert_eq!(ordering.await.expect("no panic"), 201);
+    assert_eq!(town.shop.ended().await, Some(0), "{}", town.shop.lines());
+    assert!(told.elapsed() < GRACE, "{:?}", told.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_work_takes_too_long_is_gone_in_time_and_another_finishes_it() {
+    let setup = Setup::patient().shop(&[
+        "--shutdown-grace",
+        "1s",
+        "--payment-budget",
+        "20s",
+        "--provider-timeout",
+        "10s",
+    ]);
+    let mut town = Town::open(setup).await;
+    let ordering = slow_order(&town, "slow", "slow-5000").await;
+    let told = Instant::now();
+    town.shop.signal(Signal::TERM);
+    let code = town.shop.ended().await;
+    assert!(
+        told.elapsed() < Duration::from_secs(1) + SLACK,
+        "{:?}",
+        told.elapsed()
+    );
+    assert_eq!(code, Some(1), "{}", town.shop.lines());
+    assert!(
+        town.shop
+            .lines()
+            .contains("not everything in flight was finished")
+    );
+    // Whoever waited is told to ask again.
+    assert_eq!(ordering.await.expect("no panic"), 409);
+    town.restart_shop().await;
+    // The charge that nobody waited for is found and kept; the book ships once.
+    let page = town.get("/events").await.body;
+    let events = page["events"].as_array().cloned().unwrap_or_default();
+    let placed = events.iter().find(|event| event["type"] == "Ordered");
+    let id = placed.expect("an order")["data"]["orderId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    town.becomes(&id, "Shipped").await;
+    assert_eq!(town.effects(&id).await, ["charge", "ship"]);
+    town.close(Vec::new()).await;
+}

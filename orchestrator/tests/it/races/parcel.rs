@@ -1,0 +1,124 @@
+//! The parcel against the cancel.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{about, id};
+use crate::checker::Asked;
+use crate::town::{STUCK, Setup, Town, reply, until};
+
+/// A carrier that has its van at the door at once.
+fn hurried() -> Setup {
+    Setup::default()
+        .shop(&["--payment-budget", "2s", "--provider-timeout", "1s"])
+        .world(&[
+            "--simulated-handover-after",
+            "500ms",
+            "--simulated-delivery-after",
+            "1h",
+        ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipment_whose_key_was_forgotten_makes_no_second_parcel() {
+    let town = Town::open(Setup::patient()).await;
+    let order = id("a");
+    let dark = |fault| {
+        [
+            about(&order, "carrier", "ship", fault),
+            about(&order, "carrier", "query", "drop-before-commit"),
+        ]
+    };
+    town.faults(&json!(dark("commit-then-drop"))).await;
+    assert_eq!(town.paid("a").await, order);
+    until("a parcel that nobody knows of", STUCK, async || {
+        (town.effects(&order).await == ["charge", "ship"]).then_some(())
+    })
+    .await;
+    // From here on the carrier takes the same key for a new one, and still nobody can look.
+    town.faults(&json!(dark("forget-key"))).await;
+    town.becomes(&order, "Shipped").await;
+    town.heal().await;
+    let ledger = town.ledger().await;
+    let asked = ledger
+        .iter()
+        .filter(|line| line["orderId"] == order.as_str() && line["op"] == "ship");
+    assert!(asked.count() > 1, "it was asked for again");
+    assert_eq!(town.effects(&order).await, ["charge", "ship"]);
+    town.close(Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_against_the_van_has_one_winner_and_the_loser_is_told_to_return_it() {
+    let town = Town::open(hurried()).await;
+    let mut replies = Vec::new();
+    let mut ends = std::collections::BTreeSet::new();
+    for (nth, wait) in [0, 300, 450, 480, 500, 520, 550, 900]
+        .into_iter()
+        .enumerate()
+    {
+        let order = town.paid(&nth.to_string()).await;
+        town.becomes(&order, "Shipped").await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let answer = town.insist_on_cancel(&order).await;
+        ends.insert(answer.status);
+        if answer.status == 409 {
+            assert!(answer.text.contains("return"), "{answer:?}");
+        }
+        replies.push(reply(&order, Asked::Cancel, &answer));
+    }
+    assert_eq!(ends, [200, 409].into(), "one side always won");
+    town.close(replies).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_delivers_what_was_canceled_is_an_exception_that_a_person_gets() {
+    let town = Town::open(Setup::patient()).await;
+    let order = town.shipped("a").await;
+    let answer = town.insist_on_cancel(&order).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    town.saga_is(&order, "unwound").await;
+    // The van takes along even what it promised to leave.
+    for scan in ["handover", "deliver"] {
+        town.scan(&order, scan).await;
+    }
+    let parked = town.saga_is(&order, "parked").await;
+    assert_eq!(parked["atStake"]["amount"], 33_000, "{parked}");
+    let delivery = town.get(&format!("/deliveries/{order}")).await.body;
+    assert_eq!(
+        delivery["exception"]["code"], "scan-after-hold",
+        "{delivery}"
+    );
+    town.becomes(&order, "Canceled").await;
+    town.close(vec![reply(&order, Asked::Cancel, &answer)])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_after_a_granted_hold_stops_the_refund_that_was_not_sent() {
+    let town = Town::open(Setup::patient().shop(&["--cancel-budget", "300ms"])).await;
+    let order = town.shipped("a").await;
+    town.faults(&json!([about(
+        &order,
+        "payment",
+        "refund",
+        "drop-before-commit"
+    )]))
+    .await;
+    let canceling = town.cancel(&order).await.expect("an answer");
+    assert_eq!(canceling.status, 202, "{canceling:?}");
+    town.eventually(&format!("/deliveries/{order}"), |delivery| {
+        delivery["status"] == "DeliveryHeld"
+    })
+    .await;
+    town.scan(&order, "handover").await;
+    let parked = town.saga_is(&order, "parked").await;
+    assert_eq!(parked["atStake"]["amount"], 33_000, "{parked}");
+    town.heal().await;
+    assert_eq!(
+        town.effects(&order).await,
+        ["charge", "ship", "hold", "handover"]
+    );
+    town.close(Vec::new()).await;
+}

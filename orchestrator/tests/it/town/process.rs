@@ -1,0 +1,182 @@
+//! The binary as a process that can be killed and started again at the same address.
+
+use std::fs::OpenOptions;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{STUCK, until};
+
+/// Ports outside the range from which the system gives ports to clients: what is free here stays free.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// What a server logs once it serves.
+const SERVING: &str = "serving";
+
+/// A command of the binary with its address.
+pub(crate) struct Process {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    lines: PathBuf,
+    pub(crate) url: String,
+    child: Option<Child>,
+    /// Handed to every life of it, in place of an address of its own.
+    socket: Option<Arc<TcpListener>>,
+}
+
+impl Process {
+    /// Not started yet. Log lines of all its lives go to one file in `folder`.
+    pub(crate) fn new(folder: &Path, command: &str, arguments: &[String]) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let own = [command, "--listen", &address].map(str::to_owned);
+        Self {
+            arguments: own.into_iter().chain(arguments.iter().cloned()).collect(),
+            environment: Vec::new(),
+            lines: folder.join(format!("{command}-{}.lines", address.replace(':', "-"))),
+            url: format!("http://{address}"),
+            child: None,
+            socket: None,
+        }
+    }
+
+    /// With one more flag.
+    pub(crate) fn argument(mut self, flag: &str, value: &str) -> Self {
+        self.arguments.extend([flag, value].map(str::to_owned));
+        self
+    }
+
+    /// With a variable in its environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Listening on a socket that others may listen on, too.
+    pub(crate) fn inheriting(mut self, socket: &Arc<TcpListener>) -> Self {
+        self.url = format!("http://{}", socket.local_addr().expect("an address"));
+        self.socket = Some(Arc::clone(socket));
+        self
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(&mut self, http: &reqwest::Client) {
+        let (before, shared) = (self.lives(), self.socket.is_some());
+        let lines = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.lines)
+            .expect("a file");
+        let mut command = self.command();
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BOOKMARKET_")
+                || matches!(name.to_str(), Some("DATABASE_URL" | "NATS_URL"))
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .envs(self.environment.iter().cloned())
+            .args(&self.arguments);
+        command.stdout(Stdio::null()).stderr(lines);
+        self.child = Some(command.spawn().expect("it starts"));
+        let health = format!("{}/livez", self.url);
+        let lines = self.lines.clone();
+        let child = self.child.as_mut().expect("just started");
+        until("an answer of /livez", STUCK, async || {
+            if let Some(status) = child.try_wait().expect("its status") {
+                let lines = std::fs::read_to_string(&lines).unwrap_or_default();
+                panic!("it ended by itself: {status}\n{lines}");
+            }
+            // Behind a shared socket somebody else might answer.
+            if shared && lives(&lines) == before {
+                return None;
+            }
+            http.get(&health)
+                .send()
+                .await
+                .ok()
+                .filter(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// The binary, or a shell that puts the socket where the binary looks for it and becomes the binary.
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_bookmarket");
+        let Some(socket) = &self.socket else {
+            let mut command = Command::new(binary);
+            command.stdin(Stdio::null());
+            return command;
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", binary]);
+        let socket = socket.try_clone().expect("a second handle");
+        command.stdin(Stdio::from(OwnedFd::from(socket)));
+        command.env("LISTEN_FDS", "1");
+        command
+    }
+
+    /// How often it has begun to serve.
+    fn lives(&self) -> usize {
+        lives(&self.lines)
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).expect("a process id");
+        let process = Pid::from_raw(id).expect("a process id");
+        kill_process(process, signal).expect("it can be told");
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let status = until("its end", STUCK, async || {
+            child.try_wait().expect("its status")
+        });
+        status.await.code()
+    }
+
+    /// Kills it where it stands.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Gone already, if it ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Everything it ever logged.
+    pub(crate) fn lines(&self) -> String {
+        std::fs::read_to_string(&self.lines).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn lives(lines: &Path) -> usize {
+    let lines = std::fs::read_to_string(lines).unwrap_or_default();
+    lines.lines().filter(|line| line.contains(SERVING)).count()
+}
+
+fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

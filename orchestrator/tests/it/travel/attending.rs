@@ -1,0 +1,221 @@
+//! What a worker does with the wake-ups it has pulled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::Info;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use orchestrator::bus::attendant::attend;
+use orchestrator::bus::connection::Broker;
+use orchestrator::bus::jetstream::{CONSUMER, STREAM};
+use orchestrator::bus::wakeups::{ACK_WAIT, Limits, MAX_DELIVER, Wakeups};
+use orchestrator::saga::definition::{Definition, Saga};
+use orchestrator::saga::dispatch::{Begins, Wakeup};
+use orchestrator::saga::engine::{Engine, Options};
+use orchestrator::saga::step::{Class, StepSpec};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::errands::Errands;
+use crate::broker::nats::{NatsServer, Release};
+use crate::town::{STUCK, until};
+use crate::wakeups::{connected, takes};
+
+/// One step, which somebody else begins.
+fn one_step(step: StepSpec) -> Definition {
+    Definition {
+        forward: vec![step],
+        branches: Vec::new(),
+        unwind: Vec::new(),
+    }
+}
+
+fn engine(log: &Desk, errands: &Arc<Errands>, options: Options) -> Engine {
+    let saga: Arc<dyn Saga> = Arc::clone(errands) as Arc<dyn Saga>;
+    Engine::new(log.store.clone(), vec![saga], options).expect("sound sagas")
+}
+
+/// Starts sagas here that others have to go on with, and tells them.
+async fn leave(log: &Desk, errands: &Arc<Errands>, wakeups: &Wakeups, count: usize) {
+    let options = Options {
+        begins: Begins::Only(&[]),
+        dispatch: Some(Arc::new(wakeups.clone())),
+        ..Options::default()
+    };
+    let front = engine(log, errands, options);
+    for _ in 0..count {
+        let started = front.start("errands", Uuid::now_v7(), Value::Null, Vec::new());
+        drop(started.await.expect("it starts"));
+    }
+}
+
+async fn queue(nats: &NatsServer) -> Wakeups {
+    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+    takes(&wakeups).await;
+    wakeups
+}
+
+async fn consumer(broker: &Broker) -> Info {
+    let stream = broker
+        .jetstream()
+        .get_stream(STREAM)
+        .await
+        .expect("a stream");
+    stream.consumer_info(CONSUMER).await.expect("a consumer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_takes_longer_than_the_wait_for_a_sign_of_life_is_kept_by_its_worker() {
+    for release in Release::EACH {
+        let nats = NatsServer::start(release);
+        let (log, client) = (Desk::open().await, connected(&nats.url()).await);
+        let spec = StepSpec::call("errand", Class::Retriable).time_limit(STUCK * 2);
+        let errands = Arc::new(Errands::new(one_step(spec), &["errand"]));
+        let stop = CancellationToken::new();
+        let mut attending = Vec::new();
+        for _ in 0..2 {
+            let engine = engine(&log, &errands, Options::default());
+            let wakeups = queue(&nats).await;
+            attending.push(tokio::spawn(attend(engine, wakeups, 4, stop.clone())));
+        }
+        leave(&log, &errands, &queue(&nats).await, 1).await;
+        errands.begun("errand", 1).await;
+        let until_then = tokio::time::Instant::now() + ACK_WAIT + ACK_WAIT / 2;
+        while tokio::time::Instant::now() < until_then {
+            let info = consumer(&client).await;
+            assert_eq!(info.num_ack_pending, 1, "in one pair of hands");
+            assert_eq!(info.delivered.consumer_sequence, 1, "delivered once");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        errands.let_go("errand");
+        until("the wake-up is done with", STUCK, async || {
+            let info = consumer(&client).await;
+            (info.num_ack_pending == 0 && info.num_pending == 0).then_some(())
+        })
+        .await;
+        assert_eq!(errands.count("errand"), 1);
+        stop.cancel();
+        for attending in attending {
+            attending.await.expect("no panic");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_takes_no_more_than_it_has_hands_for() {
+    let nats = NatsServer::start(Release::New);
+    let (log, client) = (Desk::open().await, connected(&nats.url()).await);
+    let spec = StepSpec::call("errand", Class::Retriable)
+        .time_limit(STUCK * 2)
+        .concurrency(1);
+    let errands = Arc::new(Errands::new(one_step(spec), &["errand"]));
+    let wakeups = queue(&nats).await;
+    leave(&log, &errands, &wakeups, 20).await;
+    until("all of them queue up", STUCK, async || {
+        (consumer(&client).await.num_pending == 20).then_some(())
+    })
+    .await;
+    let stop = CancellationToken::new();
+    let engine = engine(&log, &errands, Options::default());
+    let attending = tokio::spawn(attend(engine, wakeups, 1, stop.clone()));
+    errands.begun("errand", 1).await;
+    let mut most = 0;
+    for nth in 1..=20 {
+        errands.begun("errand", nth).await;
+        most = most.max(consumer(&client).await.num_ack_pending);
+        errands.let_go("errand");
+    }
+    // Four for each call that may be in flight.
+    assert!((2..=4).contains(&most), "{most} in hand");
+    until("nothing is left", STUCK, async || {
+        let info = consumer(&client).await;
+        (info.num_ack_pending == 0 && info.num_pending == 0).then_some(())
+    })
+    .await;
+    assert_eq!(errands.count("errand"), 20);
+    stop.cancel();
+    attending.await.expect("no panic");
+}
+
+/// On one thread, so that everything is counted by the recorder of this test.
+#[tokio::test(flavor = "current_thread")]
+async fn a_wakeup_of_a_saga_that_gets_nowhere_is_put_off_until_it_was_delivered_too_often() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let dropped = || {
+        let text = counts.render();
+        let line = text.lines().find(|line| {
+            line.starts_with("bookmarket_wakeups_total") && line.contains("\"dropped\"")
+        });
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
+    let log = Desk::open().await;
+    let spec = StepSpec::call("errand", Class::Retriable)
+        .retry(Duration::from_millis(20), Duration::from_millis(20));
+    let mut errands = Errands::new(one_step(spec), &[]);
+    errands.silent = vec!["errand"];
+    let errands = Arc::new(errands);
+    let wakeups = Wakeups::local();
+    // A saga rests as soon as it waits.
+    let options = Options {
+        linger: Duration::ZERO,
+        ..Options::default()
+    };
+    let engine = engine(&log, &errands, options);
+    let stop = CancellationToken::new();
+    let attending = tokio::spawn(attend(engine, wakeups.clone(), 4, stop.clone()));
+    leave(&log, &errands, &wakeups, 1).await;
+    let limit = usize::try_from(MAX_DELIVER).expect("a small number");
+    until("it is dropped", STUCK, async || {
+        (dropped() > 0).then_some(())
+    })
+    .await;
+    assert_eq!(dropped(), 1);
+    assert!(
+        errands.count("errand") >= limit,
+        "{}",
+        errands.count("errand")
+    );
+    // The saga itself is in nobody's way: its timer goes on.
+    errands.begun("errand", limit * 2).await;
+    assert_eq!(dropped(), 1);
+    stop.cancel();
+    attending.await.expect("no panic");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    for release in Release::EACH {
+        let nats = NatsServer::start(release);
+        let limits = Limits {
+            ack_wait: Duration::from_millis(200),
+            max_deliver: 2,
+        };
+        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, limits);
+        takes(&wakeups).await;
+        assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));
+        let before = counts.render().matches("\"dropped\"").count();
+        for attempt in 1..=2 {
+            let pulled = tokio::time::timeout(STUCK, wakeups.pull(1)).await;
+            let pulled = pulled.expect("a delivery");
+            assert_eq!(pulled[0].attempt, attempt);
+        }
+        let nothing = tokio::time::timeout(limits.ack_wait * 5, wakeups.pull(1)).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        let text = counts.render();
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("\"dropped\""))
+            .collect();
+        assert_eq!(before, usize::from(release == Release::New));
+        let counted = if release == Release::Old { " 1" } else { " 2" };
+        assert!(lines.len() == 1 && lines[0].ends_with(counted), "{lines:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! A log, an agency, and an engine that books trips.
+
+use std::sync::Arc;
+
+use eventstore::{EventStore, Location, Options as StoreOptions};
+use orchestrator::saga::definition::Saga;
+use orchestrator::saga::engine::{Engine, Options};
+use orchestrator::saga::verbs::Request;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::agency::Agency;
+use super::trip::Trip;
+
+pub(super) struct Desk {
+    pub(super) store: EventStore,
+    pub(super) agency: Arc<Agency>,
+    pub(super) engine: Engine,
+    _dir: tempfile::TempDir,
+}
+
+impl Desk {
+    pub(super) async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::sqlite(dir.path());
+        EventStore::migrate(&location).await.unwrap();
+        let options = StoreOptions::default();
+        let store = EventStore::open(&location, options).await.unwrap();
+        let agency = Arc::new(Agency::default());
+        let engine = Self::engine(&store, &agency);
+        Self {
+            store,
+            agency,
+            engine,
+            _dir: dir,
+        }
+    }
+
+    pub(super) fn engine(store: &EventStore, agency: &Arc<Agency>) -> Engine {
+        let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(agency)));
+        Engine::new(store.clone(), vec![trip], Options::default()).unwrap()
+    }
+
+    /// A trip that waits for its boarding.
+    pub(super) async fn booked(&self) -> Uuid {
+        let id = Uuid::now_v7();
+        let started = self.engine.start("trip", id, Value::Null, Vec::new());
+        let mut running = started.await.unwrap();
+        let booked = running.wait_for(|now| {
+            let waits = now.state.step("board").is_some();
+            waits && now.state.is_done("mail")
+        });
+        booked.await.unwrap();
+        id
+    }
+}
+
+pub(super) fn request() -> Request {
+    Request {
+        actor: "operator".to_owned(),
+        reason: "a test".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! What an engine does when time or permits run out.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aggregates::saga::{Standing, Status};
+use chrono::Utc;
+use eventstore::Position;
+use orchestrator::saga::clock::Clock;
+use orchestrator::saga::definition::{Branch, Definition, Saga};
+use orchestrator::saga::engine::{Engine, Options};
+use orchestrator::saga::index::LogIndex;
+use orchestrator::saga::plan::GAVE_UP;
+use orchestrator::saga::step::{Class, OnRefusal, StepSpec};
+use orchestrator::saga::sweeper::{Pace, Sweeper};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::errands::Errands;
+use crate::harness::{Strike, Striker, TestClock};
+
+const DAY: chrono::Duration = chrono::Duration::days(1);
+
+/// Where log lines of this test go.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// Log lines that say this.
+    fn count(&self, says: &str) -> usize {
+        let bytes = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().filter(|line| line.contains(says)).count()
+    }
+}
+
+#[tokio::test]
+async fn a_saga_that_stays_overdue_although_it_is_woken_is_reported_now_and_then() {
+    let desk = Desk::open().await;
+    let id = desk.booked().await;
+    desk.engine.halt();
+    // An engine that does not know trips wakes it in vain.
+    let clock = Arc::new(TestClock::at(Utc::now() + DAY));
+    let options = Options {
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        ..Options::default()
+    };
+    let stranger = Engine::new(desk.store.clone(), Vec::new(), options).unwrap();
+    let index = Arc::new(LogIndex::new(desk.store.clone(), Position::ZERO));
+    let pace = Pace::default();
+    let mut sweeper = Sweeper::new(desk.store.clone(), stranger.clone(), index, pace);
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false);
+    let log = log.with_writer(move || writer.clone());
+    let _log = tracing::subscriber::set_default(log.finish());
+
+    let first = sweeper.sweep().await.unwrap();
+    assert_eq!(first.woken, [id]);
+    assert_eq!(
+        first.oldest.iter().map(|due| due.id).collect::<Vec<_>>(),
+        [id]
+    );
+    let again = sweeper.sweep().await.unwrap();
+    assert_eq!((again.woken, again.wedged), (vec![], 1));
+    let overdue = "sagas are overdue although they were woken";
+    let named = format!("count=1 oldest=[\"{id}\"]");
+    assert_eq!((lines.count(overdue), lines.count(&named)), (1, 1));
+    while stranger.is_live(id) {
+        tokio::task::yield_now().await;
+    }
+    clock.advance_to(clock.now() + chrono::Duration::from_std(pace.wedged_after).unwrap());
+    let later = sweeper.sweep().await.unwrap();
+    assert_eq!((later.woken, later.wedged), (vec![id], 1));
+    assert_eq!(lines.count(overdue), 2);
+}
+
+/// A saga of one letter that nobody answers, which is given up after an hour.
+async fn unanswered_letter(then: OnRefusal) -> (Status, Duration, u32, Standing) {
+    let hour = Duration::from_secs(3_600);
+    let letter = StepSpec::call("letter", Class::Retriable)
+        .give_up_after(hour)
+        .on_refusal(then);
+    let definition = Definition {
+        forward: vec![letter],
+        branches: Vec::new(),
+        unwind: Vec::new(),
+    };
+    let mut errands = Errands::new(definition, &[]);
+    errands.silent.push("letter");
+    let desk = Desk::open().await;
+    let clock = Arc::new(TestClock::at(Utc::now()));
+    let striker = Striker::new(Arc::clone(&clock), Strike::None);
+    let options = Options {
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        linger: Duration::from_secs(100_000),
+        observer: Some(Arc::new(striker)),
+        ..Options::default()
+    };
+    let engine = Engine::new(desk.store.clone(), vec![Arc::new(errands)], options).unwrap();
+    let id = Uuid::now_v7();
+    let started = engine.start("errands", id, Value::Null, Vec::new());
+    let mut running = started.await.unwrap();
+    let rest = running.wait_for(|now| now.state.is_at_rest()).await;
+    let state = &rest.unwrap().state;
+    let took = (state.updated_at - state.started_at).to_std().unwrap();
+    let letter = state.step("letter").unwrap();
+    (
+        state.status(),
+        took,
+        letter.attempt,
+        letter.standing.clone(),
+    )
+}
+
+#[tokio::test]
+async fn a_step_that_is_not_settled_in_its_time_is_given_up() {
+    for (then, status) in [
+        (OnRefusal::Accept, Status::Completed),
+        (OnRefusal::Park, Status::Parked),
+    ] {
+        let (ended, took, attempts, standing) = unanswered_letter(then).await;
+        assert_eq!(ended, status);
+        assert!(
+            matches!(&standing, Standing::Refused { code, .. } if code == GAVE_UP),
+            "{standing:?}"
+        );
+        // Until the last moment it was tried, and not a pause longer.
+        let hour = Duration::from_secs(3_600);
+        assert!(
+            attempts > 10 && took >= hour && took < hour + Duration::from_secs(10),
+            "{took:?}"
+        );
+    }
+}
+
+/// Errands of two kinds that may each be run by one at a time, beside each other.
+fn two_kinds() -> Arc<Errands> {
+    let one = |name| {
+        StepSpec::call(name, Class::Retriable)
+            .concurrency(1)
+            .time_limit(Duration::from_secs(120))
+    };
+    let definition = Definition {
+        forward: vec![StepSpec::call("start", Class::Retriable), one("bank")],
+        branches: vec![Branch {
+            after: "start",
+            step: one("post"),
+        }],
+        unwind: Vec::new(),
+    };
+    Arc::new(Errands::new(definition, &["bank", "post"]))
+}
+
+async fn running(errands: &Arc<Errands>, sagas: usize) -> (Desk, Engine) {
+    let desk = Desk::open().await;
+    let list = vec![Arc::clone(errands) as Arc<dyn Saga>];
+    let engine = Engine::new(desk.store.clone(), list, Options::default()).unwrap();
+    for _ in 0..sagas {
+        let started = engine.start("errands", Uuid::now_v7(), Value::Null, Vec::new());
+        started.await.unwrap();
+    }
+    (desk, engine)
+}
+
+#[tokio::test]
+async fn a_kind_of_step_that_has_no_permits_left_does_not_hold_up_another_kind() {
+    let errands = two_kinds();
+    let (_desk, engine) = running(&errands, 4).await;
+    // The bank takes its time for one; all four get their letters posted.
+    for done in 0..4 {
+        errands.begun("post", done + 1).await;
+        errands.let_go("post");
+    }
+    assert_eq!(errands.count("bank"), 1);
+    for done in 0..4 {
+        errands.begun("bank", done + 1).await;
+        errands.let_go("bank");
+    }
+    assert!(engine.drain(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
+async fn a_saga_that_waits_for_permits_of_two_kinds_takes_whichever_comes_first() {
+    for (first, second) in [("bank", "post"), ("post", "bank")] {
+        let errands = two_kinds();
+        let (_desk, engine) = running(&errands, 2).await;
+        errands.begun("bank", 1).await;
+        errands.begun("post", 1).await;
+        errands.let_go(first);
+        assert_eq!(errands.begun(first, 2).await.len(), 2);
+        assert_eq!(errands.count(second), 1);
+        for step in [first, second, second] {
+            errands.let_go(step);
+        }
+        errands.begun(second, 2).await;
+        assert!(engine.drain(Duration::from_secs(30)).await);
+    }
+}

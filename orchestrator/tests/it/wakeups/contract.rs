@@ -1,0 +1,149 @@
+//! What everybody who publishes and pulls may rely on.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use orchestrator::bus::wakeups::{Delivery, Wakeups};
+use orchestrator::saga::dispatch::Wakeup;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use super::carriers::{ACK_WAIT, MAX_DELIVER, on_each_carrier};
+use crate::town::STUCK;
+
+fn some() -> Wakeup {
+    Wakeup::of(Uuid::now_v7())
+}
+
+/// The next delivery, which has to come.
+async fn next(wakeups: &Wakeups) -> Delivery {
+    let mut pulled = timeout(STUCK, wakeups.pull(1)).await.expect("a delivery");
+    assert_eq!(pulled.len(), 1);
+    pulled.remove(0)
+}
+
+/// Nothing comes for longer than any silence that is allowed.
+async fn nothing_comes(wakeups: &Wakeups) {
+    let pulled = timeout(ACK_WAIT * 2, wakeups.pull(10)).await;
+    assert!(pulled.is_err(), "{pulled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wakeup_goes_to_one_of_those_who_pull_and_never_again_once_it_is_acknowledged() {
+    on_each_carrier(async |queue| {
+        let published: HashSet<Wakeup> = (0..40).map(|_| some()).collect();
+        for wakeup in &published {
+            assert!(queue.here.publish(wakeup.clone()));
+        }
+        let seen = Mutex::new(Vec::new());
+        let all_seen = || seen.lock().unwrap().len() >= published.len();
+        let pulling = async |who: &Wakeups| {
+            while !all_seen() {
+                // What one of them has seen the other need not wait for.
+                let pulled = timeout(ACK_WAIT / 6, who.pull(7)).await.unwrap_or_default();
+                assert!(pulled.len() <= 7);
+                for delivery in pulled {
+                    seen.lock().unwrap().push(delivery.wakeup.clone());
+                    assert!(delivery.ack().await);
+                }
+            }
+        };
+        let both = async { tokio::join!(pulling(&queue.here), pulling(&queue.there)) };
+        timeout(STUCK, both)
+            .await
+            .expect("all of them are delivered");
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen.len(), published.len(), "each once");
+        assert_eq!(seen.into_iter().collect::<HashSet<_>>(), published);
+        nothing_comes(&queue.there).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wakeup_carries_the_step_that_is_worth_a_look() {
+    on_each_carrier(async |queue| {
+        let hinted = Wakeup {
+            step: Some("handover".to_owned()),
+            ..some()
+        };
+        queue.here.publish(hinted.clone());
+        let delivery = next(&queue.there).await;
+        assert_eq!(delivery.wakeup, hinted);
+        assert!(delivery.ack().await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_holder_is_silent_about_comes_again_and_to_anybody() {
+    on_each_carrier(async |queue| {
+        let wakeup = some();
+        queue.here.publish(wakeup.clone());
+        let forgotten = next(&queue.here).await;
+        let again = next(&queue.there).await;
+        assert_eq!((&again.wakeup, again.attempt), (&wakeup, 2));
+        drop(forgotten);
+        assert!(again.ack().await);
+        nothing_comes(&queue.here).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_holder_says_to_be_at_does_not_come_again() {
+    on_each_carrier(async |queue| {
+        queue.here.publish(some());
+        let held = next(&queue.here).await;
+        let until = Instant::now() + ACK_WAIT * 3;
+        while Instant::now() < until {
+            held.beat().await;
+            let pulled = timeout(ACK_WAIT / 6, queue.there.pull(1)).await;
+            assert!(pulled.is_err(), "{pulled:?}");
+        }
+        assert!(held.ack().await);
+        nothing_comes(&queue.there).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_off_comes_again_when_its_time_has_come() {
+    on_each_carrier(async |queue| {
+        queue.here.publish(some());
+        let first = next(&queue.here).await;
+        let wakeup = first.wakeup.clone();
+        let (since, delay) = (Instant::now(), Duration::from_millis(700));
+        assert!(first.later(delay).await);
+        let second = next(&queue.there).await;
+        assert!(since.elapsed() >= delay);
+        assert_eq!((&second.wakeup, second.attempt), (&wakeup, 2));
+        // Others do not wait behind it.
+        assert!(second.later(STUCK).await);
+        let other = some();
+        queue.there.publish(other.clone());
+        let delivery = next(&queue.here).await;
+        assert_eq!(delivery.wakeup, other);
+        assert!(delivery.ack().await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_too_often_is_dropped() {
+    on_each_carrier(async |queue| {
+        queue.here.publish(some());
+        for attempt in 1..=MAX_DELIVER {
+            let delivery = next(&queue.there).await;
+            assert_eq!(delivery.attempt, attempt);
+            delivery.later(Duration::ZERO).await;
+        }
+        nothing_comes(&queue.there).await;
+        // The queue itself goes on.
+        let other = some();
+        queue.here.publish(other.clone());
+        assert_eq!(next(&queue.there).await.wakeup, other);
+    })
+    .await;
+}
