@@ -5,12 +5,14 @@
 #   scripts/soak.sh import FILE.jsonl ...   imports real orders twice, into each store, and checks every count
 #
 # The chaos checks are the tests of scripts/test.sh under SOAK=1, which makes them about ten times as large.
-# Prints one line per figure: `figure: ...` from the checks, one line of JSON from each bench. All else goes to a file.
+# Prints one line per figure: `figure: ...` from the checks; from each bench one line of JSON, and after all of them the rows of
+# the README's tables. All else goes to a file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly PAIRS=5 # of baseline and figure: two more than the least, for a steadier median
 readonly LENGTH=10s
+readonly OPEN_LENGTH=2m # long enough that memory that grows is seen to
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bookmarket-soak.XXXXXX")
 log=$PWD/target/soak.log
@@ -27,8 +29,10 @@ trap 'exit 143' TERM
 start_postgres() { scripts/postgres.sh start "$scratch/postgres" 2>>"$log" | tail -n 1; }
 
 chaos() {
-    local url
+    local url nats
     url=$(start_postgres)
+    nats=$(scripts/nats.sh install 2>>"$log")
+    eval "$nats" && export TEST_NATS_OLD TEST_NATS_NEW TEST_NATS_PYTHON
     # One at a time: a chaos check that shares the cores measures its neighbours.
     SOAK=1 TEST_POSTGRES_URL=$url cargo test --release --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 \
         2>>"$log" | tee -a "$log" | grep -oE '(figure|test result): .*'
@@ -36,16 +40,32 @@ chaos() {
 
 measure() {
     printf 'bench %s\n' "$*" >>"$log"
-    DATABASE_URL=$url "${CARGO_TARGET_DIR:-target}/release/bookmarket" bench "$@" --pairs "$PAIRS" --output json 2>>"$log"
+    local line
+    line=$(DATABASE_URL=$url "${CARGO_TARGET_DIR:-target}/release/bookmarket" bench "$@" --pairs "$PAIRS" --output json 2>>"$log")
+    printf '%s\n' "$line"
+    [[ $line != *'"met":false'* ]] || missed=1
+}
+
+# Everything the README's tables hold, out of what the benches said beside their JSON.
+tables() {
+    printf '\n| bench | ratio | figure | baseline | p99 | baseline p99 | Postgres CPU per event | baseline CPU |\n|---|---|---|---|---|---|---|---|\n'
+    grep -E '^(\| [^|]*){8}\|$' "$log"
+    printf '\n| bench | what | value | bound |\n|---|---|---|---|\n'
+    grep -E '^(\| [^|]*){4}\|$' "$log"
 }
 
 bench() {
     local url
     cargo build --release --locked --bin bookmarket 2>>"$log"
     url=$(start_postgres)
+    local missed=0
     measure append --length "$LENGTH"
-    measure orders --length "$LENGTH"
+    measure orders --length "$LENGTH" --open-length "$OPEN_LENGTH"
     measure replay
+    measure views --length "$LENGTH"
+    tables
+    # A figure that misses its bound fails the run, after all have been measured.
+    [ "$missed" = 0 ]
 }
 
 # Starts a server on the data directory $1 and waits for its address; sets `server` and `address`.
@@ -89,14 +109,14 @@ check_refunds() {
 import_into() {
     local store=$1 file canceled=0
     shift
-    start_server "$scratch/$store"
+    start_server "$scratch/data-$store"
     for file in "$@"; do
         import_file "$store" "$file"
         canceled=$((canceled + $(grep -Ec '"outcome": *"Cancell?ed"' "$file" || true)))
     done
     kill -TERM "$server" && wait "$server"
     server=
-    check_refunds "$scratch/$store/simulator.jsonl" "$canceled"
+    check_refunds "$scratch/data-$store/simulator.jsonl" "$canceled"
 }
 
 import() {

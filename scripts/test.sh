@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, and all tests, those on Postgres
-# included. Starts a private Postgres and stops it again; needs Rust and a C compiler, nothing else.
+# and on NATS included. Starts a private Postgres and stops it again; needs Rust and a C compiler, and installs with apt-get
+# what else it lacks: Postgres, NATS, Python's pip.
 #
 #   scripts/test.sh [ARGUMENTS FOR cargo test]       e.g. scripts/test.sh -p eventstore
 #
-# With arguments only the tests they select are run. A failed stage does not hide the next one.
+# With arguments only the tests they select are run. A failed stage does not hide the next one. Everything together may take
+# 30 minutes. A test should take a minute at most: the slowest are listed, and one that takes three fails.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-readonly TESTS_MINUTES=40 # far above a cold run on two cores; a hung test must not hold a CI machine
+readonly MINUTES=30      # all of it, from a cold cache on two cores; a hung test must not hold a CI machine
+readonly TEST_SECONDS=60 # a single test, on a machine that does nothing else
+readonly TEST_SECONDS_MOST=180 # even on one that does
+readonly SLOWEST=10      # tests that are listed
+readonly OUT_OF_TIME=124 # what `timeout` ends with
 stages=()
+reasons=()
 failed=0
 
 die() {
@@ -19,27 +26,69 @@ die() {
 
 # Runs one stage, keeps its name, result and time for the closing table.
 stage() {
-    local name=$1 began=$SECONDS result=ok
+    local name=$1 began=$SECONDS result=ok code=0
     shift
     printf '\n==> %s\n' "$name" >&2
-    "$@" || {
+    "$@" || code=$?
+    if [ "$code" -ne 0 ]; then
         result=FAILED
         failed=1
-    }
+    fi
+    if [ "$code" -eq "$OUT_OF_TIME" ]; then reasons+=("$name: cut off after $MINUTES minutes in all"); fi
     stages+=("$(printf '%-10s %-7s %5d s' "$name" "$result" $((SECONDS - began)))")
     [ "$result" = ok ]
 }
 
+# Runs a command within what is left of the time.
 limited() {
+    local left=$((MINUTES * 60 - SECONDS))
+    if [ "$left" -le 0 ]; then return "$OUT_OF_TIME"; fi
     if command -v timeout >/dev/null 2>&1; then
-        timeout --foreground --kill-after=30 "${TESTS_MINUTES}m" "$@"
+        timeout --foreground --kill-after=30 "$left" "$@"
     else
         "$@"
     fi
 }
 
+# All tests, with the time that each takes. The test programs tell it only where unstable options are allowed, so those and
+# nothing else run with that variable: to the compiler it would mean another build.
+timed_tests() {
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    export "CARGO_TARGET_${host}_RUNNER=env RUSTC_BOOTSTRAP=1"
+    limited cargo test --locked --no-fail-fast --workspace --lib --bins --tests -- -Z unstable-options --report-time \
+        2>&1 | tee "$scratch/tests.log"
+}
+
+# test some::name ... ok <1.234s>
+slow_tests() {
+    sed -n 's/^test \(.*\) \.\.\. [a-zA-Z]* <\([0-9.]*\)s>$/\2 \1/p' "$scratch/tests.log" | sort -rn >"$scratch/times"
+    printf 'the slowest of %d tests:\n' "$(wc -l <"$scratch/times")" >&2
+    head -n "$SLOWEST" "$scratch/times" | sed 's/^/    /; s/ \([^ ]*\)$/ s \1/' >&2
+    [ -s "$scratch/times" ] || return
+    local slow
+    slow=$(awk -v most="$TEST_SECONDS" '$1 > most { print $2 }' "$scratch/times")
+    [ -z "$slow" ] || reasons+=("longer than $TEST_SECONDS s:" "$slow")
+    awk -v most="$TEST_SECONDS_MOST" '$1 > most { slow = 1 } END { exit slow }' "$scratch/times"
+}
+
 start_postgres() {
     TEST_POSTGRES_URL=$(scripts/postgres.sh start "$scratch/postgres" | tail -n 1) && export TEST_POSTGRES_URL
+}
+
+# Tests that need what is missing fail by themselves; all others are run.
+find_nats() {
+    local lines lack found=0
+    lines=$(scripts/nats.sh install 2>"$scratch/nats.log") || found=1
+    cat "$scratch/nats.log" >&2
+    eval "$lines"
+    # shellcheck disable=SC2163 # the names of variables
+    export $(sed 's/=.*//' <<<"$lines")
+    if [ "$found" -eq 0 ]; then return; fi
+    while IFS= read -r lack; do
+        reasons+=("some tests on NATS cannot pass: $lack")
+    done < <(sed -n '/downloading\|installing/d; s/^nats.sh: //p' "$scratch/nats.log")
+    return 1
 }
 
 cleanup() {
@@ -65,13 +114,25 @@ if [ $# -eq 0 ]; then
     # Private items are documented too, so links to them lead somewhere.
     stage docs env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" \
         cargo doc --workspace --no-deps --document-private-items --locked
-    set -- --workspace
 fi
-if stage postgres start_postgres; then
-    stage build cargo test --locked --no-run "$@" &&
-        stage tests limited cargo test --locked --no-fail-fast "$@"
+stage postgres start_postgres || reasons+=("tests on Postgres cannot pass")
+stage nats find_nats
+if [ $# -eq 0 ]; then
+    if stage build cargo test --locked --no-run --workspace; then
+        stage tests timed_tests
+        stage times slow_tests
+        stage doctests limited cargo test --locked --workspace --doc
+    fi
+    if [ "$SECONDS" -gt $((MINUTES * 60)) ]; then
+        reasons+=("it took more than $MINUTES minutes")
+        failed=1
+    fi
+else
+    stage tests limited cargo test --locked --no-fail-fast "$@"
 fi
 
 printf '\n' >&2
 printf '%s\n' "${stages[@]}" >&2
+printf '%-18s %5d s\n' all "$SECONDS" >&2
+if [ "${#reasons[@]}" -gt 0 ]; then printf 'test.sh: %s\n' "${reasons[@]}" >&2; fi
 exit "$failed"
