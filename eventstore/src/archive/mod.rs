@@ -9,9 +9,9 @@
 //! - The last member is the trailer: how many events and keys, the SHA-256 of all lines before it (`sha256`), and the SHA-256 of
 //!   what the events say whatever their spelling (`content`), which is the same for the same log in every database.
 //!
-//! Members make a file that was cut off usable: whatever is whole is checked by its own checksum, and [`resume`] goes on after it.
+//! Members make a file that was cut off usable: whatever is whole is checked by its own checksum, and [`resume()`] goes on after it.
 //!
-//! [`import`] gives a log exactly those positions, versions and ids. As long as it has not ended well, no build opens the log.
+//! [`import()`] gives a log exactly those positions, versions and ids. As long as it has not ended well, no build opens the log.
 
 mod content;
 mod error;

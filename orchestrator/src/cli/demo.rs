@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::args::DemoArgs;
 use super::client::Client;
+use super::interrupt::Dismissal;
 use super::{output, serve};
 use crate::app::{App, StartError};
 use crate::config::Settings;
@@ -54,8 +55,9 @@ pub(super) async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Resul
         app.stop().await;
         ExitCode::SUCCESS
     } else {
+        let dismissal = Dismissal::listen()?;
         invite(&app);
-        serve::finish(app).await?
+        serve::finish(app, dismissal).await?
     };
     Ok(if good { code } else { ExitCode::FAILURE })
 }

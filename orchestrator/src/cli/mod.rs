@@ -8,6 +8,7 @@ mod erase;
 mod events;
 mod import;
 mod import_line;
+mod interrupt;
 mod log;
 mod migrate;
 mod orders;
@@ -31,9 +32,6 @@ use eventstore::Location;
 use crate::bench;
 use crate::config::{Output, Settings};
 use crate::telemetry;
-
-/// As shells report a program that was interrupted.
-const INTERRUPTED: u8 = 130;
 
 /// Carries out one command line.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {

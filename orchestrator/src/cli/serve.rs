@@ -2,26 +2,28 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::interrupt::Dismissal;
 use crate::app::{App, Ended};
 use crate::config::Settings;
 
 /// Serves until a signal asks it to stop, or until a part of it dies.
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let app = App::start(settings).await?;
+    let mut dismissal = Dismissal::listen()?;
+    let app = tokio::select! {
+        app = App::start(settings) => app?,
+        () = dismissal.asked() => {
+            tracing::info!("asked to stop before anything was served");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     tracing::info!(url = app.url(), store = app.store_name(), "serving");
-    finish(app).await
+    finish(app, dismissal).await
 }
 
 /// Waits for the end and carries it out in order.
-pub(super) async fn finish(mut app: App) -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+pub(super) async fn finish(mut app: App, mut dismissal: Dismissal) -> anyhow::Result<ExitCode> {
     let died = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = dismissal.asked() => None,
         part = app.died() => Some(part),
     };
     tracing::info!("stopping: no new requests; finishing what is in flight");

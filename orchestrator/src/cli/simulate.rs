@@ -4,16 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::SimulateArgs;
+use super::interrupt::Dismissal;
 use crate::config::Settings;
 use crate::providers::simulator::{Options, ledger, wire};
 
 /// Serves until a signal asks it to stop.
 pub(super) async fn run(settings: &Settings, args: SimulateArgs) -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut dismissal = Dismissal::listen()?;
     let ledger = args
         .ledger
         .unwrap_or_else(|| settings.store.data_dir.join(ledger::FILE_NAME));
@@ -38,10 +37,7 @@ pub(super) async fn run(settings: &Settings, args: SimulateArgs) -> anyhow::Resu
         .with_context(|| format!("cannot listen on {address}"))?;
     let server = wire::Server::start(&setup, listener)?;
     tracing::info!(url = server.url(), "simulating the providers");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    dismissal.asked().await;
     tracing::info!("stopping: no new requests; finishing what is in flight");
     server.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::{Fact, Pace, STANDARD, print};
 use crate::cli::args::store::ExportArgs;
-use crate::cli::{INTERRUPTED, output, store};
+use crate::cli::interrupt::{INTERRUPTED, unless_interrupted};
+use crate::cli::{output, store};
 use crate::config::Settings;
 
 /// Whose own it is: sealed or not, it is about customers.
@@ -29,15 +30,15 @@ pub(super) async fn run(settings: &Settings, args: ExportArgs) -> anyhow::Result
     let draft = Draft::open(&out, args.resume)?;
     let file = draft.file.try_clone().context("cannot use the file")?;
     let exporting = archive::resume(&store, file, args.with_keys, |progress| pace.show(progress));
-    let exported = tokio::select! {
-        exported = exporting => exported.with_context(|| draft.left())?,
-        told = tokio::signal::ctrl_c() => {
-            told?;
-            let events = pace.stopped_at();
-            output::note(format!("interrupted after {events} events; {}", draft.left()));
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
+    let Some(exported) = unless_interrupted(exporting).await? else {
+        let events = pace.stopped_at();
+        output::note(format!(
+            "interrupted after {events} events; {}",
+            draft.left()
+        ));
+        return Ok(ExitCode::from(INTERRUPTED));
     };
+    let exported = exported.with_context(|| draft.left())?;
     let bytes = draft
         .finish()
         .with_context(|| format!("cannot finish {}", out.display()))?;

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{Pace, print, source};
 use crate::cli::args::store::LogImportArgs;
-use crate::cli::{INTERRUPTED, output};
+use crate::cli::interrupt::{INTERRUPTED, unless_interrupted};
+use crate::cli::output;
 use crate::config::Settings;
 
 /// Imports the log.
@@ -18,14 +19,12 @@ pub(super) async fn run(settings: &Settings, args: &LogImportArgs) -> anyhow::Re
     let shown = pace.clone();
     let source = source(&args.from)?;
     let importing = archive::import(&location, source, move |progress| shown.show(progress));
-    let imported = tokio::select! {
-        imported = importing => imported,
-        told = tokio::signal::ctrl_c() => {
-            told?;
-            let events = pace.stopped_at();
-            output::note(format!("interrupted after {events} events; the same command goes on there"));
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
+    let Some(imported) = unless_interrupted(importing).await? else {
+        let events = pace.stopped_at();
+        output::note(format!(
+            "interrupted after {events} events; the same command goes on there"
+        ));
+        return Ok(ExitCode::from(INTERRUPTED));
     };
     let imported = match imported {
         Ok(imported) => imported,

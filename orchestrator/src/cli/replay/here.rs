@@ -1,11 +1,11 @@
 //! A rebuild by this process.
 
 use projections::{Projections, RebuildError, RebuildOptions};
-use tokio::signal::ctrl_c;
 
 use super::args::{Cutover, ReplayArgs, ReplayView};
 use super::done::Done;
 use super::progress::{Progress, Step};
+use crate::cli::interrupt::unless_interrupted;
 use crate::config::Output;
 
 /// Rebuilds a view; nothing where all views are to be resumed and this one has nothing to resume.
@@ -29,11 +29,10 @@ pub(super) async fn rebuild(
     let work = views.rebuild_with(name.parse()?, &options, |now| {
         progress.tell(&Step::from(now));
     });
-    let report = tokio::select! {
-        report = work => report,
-        _ = ctrl_c() => anyhow::bail!(
+    let Some(report) = unless_interrupted(work).await? else {
+        anyhow::bail!(
             "interrupted; `bookmarket replay {name} --resume` goes on from the last checkpoint"
-        ),
+        );
     };
     match report {
         Ok(report) => Ok(Some(Done::new(name, serde_json::to_value(report)?))),

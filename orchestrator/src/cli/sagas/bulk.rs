@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{is_well, table};
 use crate::cli::args::VerbArgs;
 use crate::cli::client::Client;
-use crate::cli::{INTERRUPTED, output};
+use crate::cli::interrupt::{INTERRUPTED, unless_interrupted};
+use crate::cli::output;
 use crate::config::Output;
 
 /// Columns of what came of each, as they are named on the wire.
@@ -48,10 +49,8 @@ pub(super) async fn run(
     let answer = client.open(request).await?;
     let bar = bar();
     let mut heard = Heard::default();
-    let interrupted = tokio::select! {
-        listened = listen(answer, &bar, &mut heard, output) => { listened?; false }
-        told = tokio::signal::ctrl_c() => { told?; true }
-    };
+    let listening = listen(answer, &bar, &mut heard, output);
+    let interrupted = unless_interrupted(listening).await?.transpose()?.is_none();
     bar.finish_and_clear();
     if interrupted {
         // Hanging up has stopped the server; what it had begun goes on by itself.

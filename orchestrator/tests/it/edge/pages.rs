@@ -41,7 +41,9 @@ async fn a_page_tells_money_parcel_messages_next_step_and_what_happened_in_words
         assert_eq!(page["cancelling"]["refund"], json!({ "amount": 45_000, "currency": "KRW" }));
 
         let message = page["messages"][0]["messageId"].as_str().expect("an id");
-        let message = server.get(&format!("/kakaomsgs/{message}")).await.body();
+        let message = format!("/kakaomsgs/{message}");
+        // The views are folded side by side.
+        let message = server.eventually(&message, |message| message["state"] == "sent").await;
         assert_eq!(message["message"], format!("{id} 33 Shipped..."));
         assert_eq!((&message["state"], &message["channel"]), (&json!("sent"), &json!("alimtalk")));
         assert_eq!(message["attempts"], 1);

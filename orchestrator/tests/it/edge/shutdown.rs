@@ -60,3 +60,14 @@ async fn a_terminated_server_answers_what_is_in_flight_and_exits_with_0() {
     assert_eq!(serving.exit_code().await, Some(0));
     assert!(client.get(format!("{url}/livez")).send().await.is_err());
 }
+
+/// As long as nobody listens for it, the signal kills.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_end_at_its_first_sign_of_life_ends_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for _ in 0..10 {
+        let mut serving = Serving::start(bookmarket(folder.path()));
+        serving.terminate();
+        assert_eq!(serving.exit_code().await, Some(0));
+    }
+}
