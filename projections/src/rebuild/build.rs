@@ -61,8 +61,13 @@ impl<P: Projection> Build<P> {
             };
             Hand::new(nth, part, parking.clone(), seen, most)
         };
+        let works = Arc::new(Works::new(site, generation.number, workers)?);
+        if !anew {
+            // Rows have to be found from the first page on, and whoever was cut off may not have come to it.
+            works.index_key().await?;
+        }
         Ok(Self {
-            works: Arc::new(Works::new(site, generation.number, workers)?),
+            works,
             hands: Part::all(workers).enumerate().map(hand).collect(),
             parking: Arc::new(parking),
             generation,

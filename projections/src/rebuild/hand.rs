@@ -97,6 +97,9 @@ impl Works {
                 written: changed.written,
                 deleted: Vec::new(),
             };
+            if !changed.is_empty() {
+                self.index_key().await?;
+            }
             self.store
                 .rewrite(self.def, self.generation, changed)
                 .await?;

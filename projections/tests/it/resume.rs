@@ -9,6 +9,7 @@ use projections::{
 };
 use serde_json::value::RawValue;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::oracle::{all_events, expected, expected_without, fold};
 use crate::own::{Counts, counts};
@@ -104,6 +105,43 @@ async fn a_resumed_rebuild_reads_only_what_comes_after_its_checkpoint() {
         assert_eq!(resumed.generation, built.generation);
         assert_eq!(seen.first(), Some(&built.position));
         assert_eq!(resumed.position, world.log.head().await.unwrap());
+        world.catch_up().await;
+        assert!(world.shown().await == expected(&world.log).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_is_cut_off_in_its_first_writes_is_taken_up_again() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        for number in 0..20 {
+            world.live(number, Life::Open).await;
+        }
+        let manual = RebuildOptions {
+            cutover: Cutover::Manual,
+            ..RebuildOptions::default()
+        };
+        let view = View::Customer;
+        let built = world.views.rebuild_with(view, &manual, |_| {}).await;
+        let built = built.unwrap();
+        // As if it had ended after the first rows and before their index and the first checkpoint.
+        let nil = match &world.at {
+            TestLog::Postgres(_) => format!("'{}'", Uuid::nil()),
+            TestLog::Sqlite(_) => format!("x'{}'", Uuid::nil().simple()),
+        };
+        let cut_off = format!(
+            "DROP INDEX view_customer_{}_key;
+             UPDATE projection_generations SET position = 0, event_id = {nil} WHERE state = 'building'",
+            built.generation
+        );
+        tamper(&world.at, &cut_off);
+        for number in 0..20 {
+            tell_late(&world.log, number).await;
+        }
+        let resumed = world.views.rebuild_with(view, &options(true), |_| {}).await;
+        let resumed = resumed.unwrap();
+        assert!(resumed.live && resumed.generation == built.generation);
         world.catch_up().await;
         assert!(world.shown().await == expected(&world.log).await);
     })
