@@ -21,6 +21,7 @@ use super::idempotency;
 use super::outcome::{load_failed, store_unavailable_for};
 use super::problem::{Problem, ProblemDocument};
 use super::state::Edge;
+use super::told::told;
 use crate::fulfilment::messages::{SendAnswer, SendError, SendMessage};
 
 /// Send a message to a customer
@@ -92,7 +93,10 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let found = as_of.find::<Message>(&edge, id).await?;
     match found.filter(|found| principal.may_see(&found.value.customer_id)) {
-        Some(found) => Ok(versioned(&headers, found.version, &document(&found.value))),
+        Some(found) => {
+            let message = told(&principal, found.value);
+            Ok(versioned(&headers, found.version, &document(&message)))
+        }
         None => Err(Problem::not_found("message")),
     }
 }

@@ -30,5 +30,6 @@ pub mod router;
 pub mod sagas;
 pub mod server;
 pub mod state;
+mod told;
 pub mod views;
 pub mod webhooks;

@@ -10,3 +10,4 @@ pub mod simulator;
 pub mod solapi;
 pub mod toss;
 pub mod tracker;
+pub mod words;

@@ -126,7 +126,7 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelFacts {
-    /// Who asked: `customer`, `operator` or `system`.
+    /// Who asked: `customer`, or `system` and other programs of ours, or an operator by name.
     pub actor: String,
     /// Why.
     pub reason: String,

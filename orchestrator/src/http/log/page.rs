@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::wire::{EventPage, WireEvent};
-use crate::http::auth::{Operator, Principal, Role};
+use crate::http::auth::{Operator, Principal};
 use crate::http::catalogue;
 use crate::http::docs::Refusals;
 use crate::http::extract::{ApiPath, ApiQuery};
@@ -17,12 +17,16 @@ use crate::http::filter;
 use crate::http::outcome::read_failed;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
+use crate::http::told;
 
 /// Events of a page when the client names no number.
 const DEFAULT_LIMIT: usize = 100;
 
 /// Most events of one page: about 1 MB of JSON.
 const MAX_LIMIT: usize = 1000;
+
+/// The streams of an order whose events its customer may see.
+const OF_CUSTOMERS: [&str; 3] = ["order", "payment", "delivery"];
 
 /// Which part of the log.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -66,7 +70,8 @@ pub async fn list(
 
 /// The events of one order
 ///
-/// A customer sees the order's, the payment's and the delivery's events; operators also its saga's.
+/// A customer sees the order's, the payment's and the delivery's events, without the words of operators and providers; operators
+/// see all of them, and its saga's.
 #[utoipa::path(get, path = "/orders/{id}/events", tag = "log", params(("id" = Uuid, Path, description = "The order")),
     responses((status = 200, description = "All events of the order", body = EventPage), Refusals))]
 pub async fn of_order(
@@ -80,10 +85,13 @@ pub async fn of_order(
         .read_related(order)
         .await
         .map_err(|error| read_failed(&error))?;
-    let visible = related.iter().filter(|event| {
-        principal.role == Role::Operator || event.stream.category.as_str() != "saga"
-    });
-    let events: Vec<WireEvent<'_>> = visible.map(WireEvent::from).collect();
+    let all = told::reads_all(&principal);
+    let visible = related
+        .iter()
+        .filter(|event| all || OF_CUSTOMERS.contains(&event.stream.category.as_str()));
+    let events: Vec<WireEvent<'_>> = visible
+        .map(|event| WireEvent::told(&principal, event))
+        .collect();
     let next = related.last().map_or(0, |event| event.position.0);
     Ok(Json(EventPage { events, next }).into_response())
 }

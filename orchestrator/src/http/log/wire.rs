@@ -1,11 +1,16 @@
 //! An event as clients see it.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use eventstore::RecordedEvent;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::http::auth::Principal;
+use crate::http::told;
 
 /// One event of the log
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,10 +33,10 @@ pub struct WireEvent<'a> {
     r#type: &'a str,
     /// The facts; personal data in it is ciphertext
     #[schema(value_type = Object)]
-    data: &'a RawValue,
+    data: Cow<'a, RawValue>,
     /// What caused it
     #[schema(value_type = Object)]
-    metadata: &'a RawValue,
+    metadata: Cow<'a, RawValue>,
     /// When it was stored
     #[serde(serialize_with = "millis")]
     recorded_at: DateTime<Utc>,
@@ -46,9 +51,24 @@ impl<'a> From<&'a RecordedEvent> for WireEvent<'a> {
             schema_version: event.schema_version,
             event_id: event.event_id,
             r#type: &event.event_type,
-            data: &event.data,
-            metadata: &event.metadata,
+            data: Cow::Borrowed(&event.data),
+            metadata: Cow::Borrowed(&event.metadata),
             recorded_at: event.recorded_at,
+        }
+    }
+}
+
+impl<'a> WireEvent<'a> {
+    /// As this reader is told of it.
+    pub(super) fn told(reader: &Principal, event: &'a RecordedEvent) -> WireEvent<'a> {
+        let whole = WireEvent::from(event);
+        if told::reads_all(reader) {
+            return whole;
+        }
+        WireEvent {
+            data: Cow::Owned(told::data(&event.event_type, &event.data)),
+            metadata: Cow::Owned(told::metadata(&event.metadata)),
+            ..whole
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::http::fields::Fields;
 use crate::http::outcome::{load_saga_failed, verb_failed};
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
+use crate::http::told::{CANCEL_REFUSED, of_refusal};
 
 /// What may stand in the log as a reason.
 const REASON: TextRule = TextRule::line("The reason", 500);
@@ -117,7 +118,7 @@ async fn carry_out(
         }
         CancelAnswer::PastPointOfNoReturn(refusal) => Err(Problem::new(
             &catalogue::PAST_POINT_OF_NO_RETURN,
-            refusal.reason,
+            of_refusal(&refusal.code, CANCEL_REFUSED),
         )
         .about_order(order)),
         CancelAnswer::AlreadyRejected => {

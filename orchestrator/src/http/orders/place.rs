@@ -19,6 +19,7 @@ use crate::http::idempotency::{self, REPLAYED};
 use crate::http::outcome::store_unavailable_for;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
+use crate::http::told::{ORDER_REFUSED, of_refusal};
 
 /// Where an order came from, in its first event.
 const SOURCE: &str = "http";
@@ -91,11 +92,12 @@ fn answered(answer: &OrderAnswer, known_before: Position) -> Response {
     };
     let order_id = answer.ordered.order_id;
     let mut response = match (OrderDocument::of(answer), &answer.verdict) {
-        (None, Verdict::Rejected(refusal)) => {
-            Problem::new(&catalogue::PAYMENT_DECLINED, refusal.reason.clone())
-                .about_order(order_id)
-                .into_response()
-        }
+        (None, Verdict::Rejected(refusal)) => Problem::new(
+            &catalogue::PAYMENT_DECLINED,
+            of_refusal(&refusal.code, ORDER_REFUSED),
+        )
+        .about_order(order_id)
+        .into_response(),
         (document, _) => (status, Json(document)).into_response(),
     };
     let headers = response.headers_mut();

@@ -19,6 +19,7 @@ use crate::http::etag::versioned;
 use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
+use crate::http::told::told;
 
 /// Read an order as it is now, or as it was
 ///
@@ -37,7 +38,7 @@ pub async fn order(
     let found = visible(found, "order", |order| {
         principal.may_see(&order.customer_id)
     })?;
-    let mut document = order_document(&found.value);
+    let mut document = order_document(&told(&principal, found.value.clone()));
     if principal.is_customer(&found.value.customer_id) || edge.callers.is_open() {
         add_details(&edge, &found.value, &mut document).await;
     }
@@ -59,7 +60,7 @@ pub async fn payment(
     let found = visible(found, "payment", |payment| {
         principal.may_see(&payment.customer_id)
     })?;
-    let document = payment_document(&found.value);
+    let document = payment_document(&told(&principal, found.value));
     Ok(versioned(&headers, found.version, &document))
 }
 
@@ -78,7 +79,7 @@ pub async fn delivery(
     let found = visible(found, "delivery", |delivery| {
         principal.may_see(&delivery.customer_id)
     })?;
-    let document = delivery_document(&found.value);
+    let document = delivery_document(&told(&principal, found.value));
     Ok(versioned(&headers, found.version, &document))
 }
 
@@ -93,7 +94,7 @@ fn visible<T>(
         .ok_or_else(|| Problem::not_found(what))
 }
 
-/// An order as everybody may see it who may see it at all.
+/// An order on the wire.
 pub fn order_document(order: &Order) -> Value {
     let first = order.lines.first();
     json!({

@@ -20,6 +20,7 @@ use crate::http::extract::ApiQuery;
 use crate::http::filter;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
+use crate::http::told::told;
 
 /// List orders, the youngest first
 #[utoipa::path(get, path = "/orders", tag = "views", params(ListQuery),
@@ -87,10 +88,12 @@ pub(super) async fn rows(
     let Some(filter) = filter else {
         return Ok(nothing());
     };
-    edge.projections
+    let page = edge
+        .projections
         .customer_rows(&filter, &query.page())
         .await
-        .map_err(|error| query_failed(&error))
+        .map_err(|error| query_failed(&error))?;
+    Ok(told(principal, page))
 }
 
 /// What a list asks for, checked; `None` where its caller may see nothing of it.

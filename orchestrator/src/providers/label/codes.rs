@@ -64,10 +64,15 @@ pub(super) fn is_so(op: Op, code: &str) -> bool {
 
 /// The refusal behind the code of a call that was decided against.
 pub(super) fn decision(code: &str) -> Option<Refusal> {
-    let (code, _, reason) = CODES
+    words(code).map(|reason| refusal(code, reason))
+}
+
+/// The sentence of what was decided with this code.
+pub(in crate::providers) fn words(code: &str) -> Option<&'static str> {
+    CODES
         .iter()
-        .find(|(known, class, _)| *known == code && *class == Class::Decided)?;
-    Some(refusal(code, reason))
+        .find(|(known, class, _)| *known == code && *class == Class::Decided)
+        .map(|(_, _, reason)| *reason)
 }
 
 fn refusal(code: &str, reason: &str) -> Refusal {

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub(super) use self::codes::words;
 use self::wire::{Call, CallResult, ErrorBody, Op, Receiver, ShipmentPage, ShipmentRequest};
 use super::http::{Endpoint, Http, Reply, SetupError, authorize, sensitive};
 use super::ports::{

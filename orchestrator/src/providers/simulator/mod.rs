@@ -346,7 +346,15 @@ fn timed_out() -> Answer<Reply> {
 }
 
 fn refusal(code: &str) -> Refusal {
-    let reason = match code {
+    Refusal {
+        code: code.to_owned(),
+        reason: words(code).unwrap_or("The provider refused.").to_owned(),
+    }
+}
+
+/// The sentence of what is refused with this code.
+pub(super) fn words(code: &str) -> Option<&'static str> {
+    Some(match code {
         "card-declined" => "The card was declined.",
         "payment-window-closed" => "The payment was confirmed too late.",
         "another-amount-authenticated" => "The customer has authenticated another amount.",
@@ -354,12 +362,8 @@ fn refusal(code: &str) -> Refusal {
         "no-such-parcel" => "The carrier has no parcel for this order.",
         "handed-over" => "The carrier already took the parcel along.",
         "label-void" => "The label was voided before.",
-        _ => "The provider refused.",
-    };
-    Refusal {
-        code: code.to_owned(),
-        reason: reason.to_owned(),
-    }
+        _ => return None,
+    })
 }
 
 /// Now, to the millisecond: what a line says and what memory holds must not differ after a restart.

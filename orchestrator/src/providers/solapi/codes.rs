@@ -74,6 +74,16 @@ pub(super) fn error(code: &str) -> Option<&'static Row> {
     ERRORS.iter().find(|row| row.code == code)
 }
 
+/// The sentence of what was decided with this code, in kebab case.
+pub(in crate::providers) fn words(code: &str) -> Option<&'static str> {
+    let mut rows = STATUS
+        .iter()
+        .chain(ERRORS)
+        .filter(|row| row.class == Class::Failed);
+    rows.find(|row| kebab(row.code) == code)
+        .map(|row| row.reason)
+}
+
 #[rustfmt::skip]
 const STATUS: &[Row] = &[
     row("2000", Class::Accepted, "the dealer has it"),

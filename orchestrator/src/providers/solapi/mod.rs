@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(super) use self::codes::words;
 use self::codes::{Class, Row};
 use self::wire::{ErrorBody, KakaoOptions, Outgoing, Registered, SendMany, Sent};
 use super::http::{Endpoint, Failure, Http, Reply, SetupError};

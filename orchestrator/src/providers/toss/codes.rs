@@ -66,6 +66,14 @@ pub(super) fn row_of(table: &'static [Row], code: &str) -> Option<&'static Row> 
     table.iter().find(|row| row.code == code)
 }
 
+/// The sentence of what was decided with this code, in kebab case.
+pub(in crate::providers) fn words(code: &str) -> Option<&'static str> {
+    let decided = |row: &&Row| matches!(row.class, Class::Declined | Class::DeclinedUnlessDone);
+    let mut rows = CONFIRM.iter().chain(CANCEL).filter(decided);
+    rows.find(|row| kebab(row.code) == code)
+        .map(|row| row.reason)
+}
+
 /// What a payment that failed is declined with, whatever class its code has otherwise: the payment is over.
 pub(super) fn refusal_of_failure(code: Option<&str>) -> Refusal {
     let row = code.and_then(|code| row_of(CONFIRM, code));

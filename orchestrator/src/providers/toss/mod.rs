@@ -21,6 +21,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(super) use self::codes::words;
 use self::codes::{Class, QUERY, Row};
 use self::wire::{ErrorBody, Payment};
 use super::http::{Endpoint, Failure, Http, Reply, SetupError, authorize, sensitive};

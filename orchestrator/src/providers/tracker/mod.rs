@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+pub(super) use self::scans::TROUBLES;
 use super::http::{Endpoint, Http, SetupError, authorize, sensitive};
 use super::ports::{Found, Label, Tracking};
 use wire::{Parcel, Query, Reply, TRACK, Tracked, WATCH, Watch, WatchInput, Watched};

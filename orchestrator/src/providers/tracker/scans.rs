@@ -21,11 +21,17 @@ fn stage(code: &str) -> u8 {
     }
 }
 
+const PROBLEM: &str = "The carrier has a problem with the parcel.";
+const NOT_AT_HOME: &str = "The carrier came to the door and could not deliver.";
+
+/// Everything that people may hear of a parcel on its way.
+pub(in crate::providers) const TROUBLES: [&str; 2] = [PROBLEM, NOT_AT_HOME];
+
 /// What people should hear of.
 fn trouble(code: &str) -> Option<&'static str> {
     match code {
-        "EXCEPTION" => Some("The carrier has a problem with the parcel."),
-        "ATTEMPT_FAIL" => Some("The carrier came to the door and could not deliver."),
+        "EXCEPTION" => Some(PROBLEM),
+        "ATTEMPT_FAIL" => Some(NOT_AT_HOME),
         _ => None,
     }
 }

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::server::{Answer, Backend, PATIENCE, TestServer, on_each_backend, order, token_line};
 
 /// What a stream has sent so far.
-struct Told {
+pub(super) struct Told {
     bytes: Pin<Box<dyn Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
     text: String,
 }
 
 impl Told {
     #[track_caller]
-    fn of(response: Response) -> Told {
+    pub(super) fn of(response: Response) -> Told {
         assert_eq!(response.status(), 200);
         let bytes = Box::pin(response.bytes_stream());
         Told {
@@ -26,7 +26,7 @@ impl Told {
     }
 
     /// The next order with its id. A stream that is only kept alive tells nothing.
-    async fn next(&mut self) -> (String, Value) {
+    pub(super) async fn next(&mut self) -> (String, Value) {
         let told = tokio::time::timeout(PATIENCE, self.read());
         told.await.expect("an order in time")
     }

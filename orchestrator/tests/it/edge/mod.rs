@@ -36,5 +36,6 @@ mod sheets;
 mod shutdown;
 mod siege;
 mod tls;
+mod told;
 mod views;
 mod webhooks;

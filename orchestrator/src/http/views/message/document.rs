@@ -89,6 +89,16 @@ impl From<&Step> for Sending {
     }
 }
 
+impl Sending {
+    /// For those who need not know how our providers do.
+    pub(super) fn without_reason(self) -> Sending {
+        Sending {
+            reason: None,
+            ..self
+        }
+    }
+}
+
 impl<'a> MessageItem<'a> {
     pub(super) fn new(row: &'a MessageRow, collection: &str) -> MessageItem<'a> {
         let channel = row.channel.as_deref();

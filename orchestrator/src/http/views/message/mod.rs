@@ -24,6 +24,7 @@ use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::filter;
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
+use crate::http::told::{reads_all, told};
 use document::{MessageItem, Sending};
 
 /// Which messages, beside what all lists can be asked.
@@ -125,7 +126,8 @@ pub async fn kakaomsg(
         .map_err(|error| query_failed(&error))?;
     match row.filter(|row| principal.may_see(&row.customer_id)) {
         Some(row) => {
-            let sending = sending(&edge, &row).await?;
+            let sending = sending(&edge, &principal, &row).await?;
+            let row = told(&principal, row);
             let item = MessageItem::new(&row, "kakaomsgs").with(sending);
             Ok(Json(item).into_response())
         }
@@ -133,8 +135,12 @@ pub async fn kakaomsg(
     }
 }
 
-/// What is being done about a message: its saga knows.
-async fn sending(edge: &Edge, row: &MessageRow) -> Result<Option<Sending>, Problem> {
+/// What is being done about a message: its saga knows. Why an attempt failed is for those who run the shop.
+async fn sending(
+    edge: &Edge,
+    reader: &Principal,
+    row: &MessageRow,
+) -> Result<Option<Sending>, Problem> {
     if row.state != MessageState::Requested {
         return Ok(None);
     }
@@ -144,7 +150,11 @@ async fn sending(edge: &Edge, row: &MessageRow) -> Result<Option<Sending>, Probl
     };
     let saga = edge.projections.saga().row(saga).await;
     let saga = saga.map_err(|error| query_failed(&error))?;
-    Ok(saga.and_then(|saga| saga.state().step(step).map(Sending::from)))
+    let sending = saga.and_then(|saga| saga.state().step(step).map(Sending::from));
+    Ok(match reads_all(reader) {
+        true => sending,
+        false => sending.map(Sending::without_reason),
+    })
 }
 
 async fn list(
@@ -174,11 +184,10 @@ async fn list(
         return export(&edge, name, &sheet::COLUMNS, query.cursor(), read).await;
     }
     let page: Page<MessageRow> = match filter {
-        Some(filter) => edge
-            .projections
-            .message_rows(&filter, &query.page())
-            .await
-            .map_err(|error| query_failed(&error))?,
+        Some(filter) => {
+            let page = edge.projections.message_rows(&filter, &query.page()).await;
+            told(&principal, page.map_err(|error| query_failed(&error))?)
+        }
         None => nothing(),
     };
     let own = [

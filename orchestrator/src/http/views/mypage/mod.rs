@@ -32,6 +32,7 @@ use crate::http::docs::Refusals;
 use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
+use crate::http::told::told;
 use document::Mypage;
 
 /// List everything about orders, the youngest first
@@ -180,6 +181,7 @@ async fn one(
         .map_err(|error| query_failed(&error))?;
     match row.filter(|row| principal.may_see(&row.customer_id)) {
         Some(row) => {
+            let row = told(&principal, row);
             let limits = edge.fulfilment.limits();
             Ok(Json(Mypage::new(&row, name, limits, Utc::now())).into_response())
         }

@@ -29,6 +29,7 @@ use crate::http::filter;
 use crate::http::outcome::store_unavailable;
 use crate::http::problem::Problem;
 use crate::http::state::Edge;
+use crate::http::told::told;
 use crate::http::views::list::query_failed;
 
 /// Rows read at once. Small, because each subscriber holds them while its client is slow.
@@ -86,6 +87,7 @@ pub async fn changes(
     };
     let mut follower = Follower {
         edge,
+        reader: principal,
         customer,
         seen,
         rows: VecDeque::new(),
@@ -137,6 +139,7 @@ async fn known(edge: &Edge, last: &Checkpoint) -> Result<Position, Problem> {
 /// One subscriber's place among its customer's changes.
 struct Follower {
     edge: Edge,
+    reader: Principal,
     customer: String,
     seen: Position,
     rows: VecDeque<CustomerRow>,
@@ -156,7 +159,7 @@ impl Follower {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(row) = self.rows.pop_front() {
-                return self.wire(&row).await;
+                return self.wire(told(&self.reader, row)).await;
             }
             let stop = self.edge.stop.clone();
             match stop.run_until_cancelled(self.look()).await? {
@@ -192,7 +195,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn wire(&self, row: &CustomerRow) -> Option<Event> {
+    async fn wire(&self, row: CustomerRow) -> Option<Event> {
         let id = match self.edge.checkpoint(row.position).await {
             Ok(id) => id?,
             Err(error) => {
@@ -201,7 +204,7 @@ impl Follower {
             }
         };
         let limits = self.edge.fulfilment.limits();
-        let page = Mypage::new(row, "mypages", limits, Utc::now());
+        let page = Mypage::new(&row, "mypages", limits, Utc::now());
         // Rows are JSON already; this cannot fail for any that was read.
         Event::default()
             .id(id.to_string())
