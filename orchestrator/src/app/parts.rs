@@ -31,7 +31,7 @@ use crate::http::health::{Health, ticking};
 use crate::http::orders::Defaults;
 use crate::http::rebuilds::Rebuilds;
 use crate::http::state::{Edge, Parts};
-use crate::http::views::EXPORTS_AT_ONCE;
+use crate::http::views::{EXPORTS_AT_ONCE, Seats};
 use crate::http::webhooks::Doors;
 use crate::saga::dispatch::Begins;
 use crate::saga::engine;
@@ -217,7 +217,7 @@ pub(super) fn assemble(
         cancel_budget: settings.orders.cancel_budget,
         places: Arc::new(Semaphore::new(usize::from(settings.edge.max_in_flight))),
         subscribers: Arc::new(Semaphore::new(usize::from(settings.edge.max_subscribers))),
-        followers: Arc::new(Semaphore::new(usize::from(settings.edge.max_subscribers))),
+        followers: Seats::new(usize::from(settings.edge.max_subscribers)),
         exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
         bulk: Arc::new(Semaphore::new(1)),
         tasks: TaskTracker::new(),

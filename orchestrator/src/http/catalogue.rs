@@ -83,6 +83,8 @@ catalogue! {
         "Send fewer or shorter headers."
     TOO_MANY_SUBSCRIBERS "too-many-subscribers" SERVICE_UNAVAILABLE "All event streams are taken"
         "Connect again later, or page through /events."
+    FOLLOWED_TOO_OFTEN "followed-too-often" TOO_MANY_REQUESTS "This customer's orders are followed as often as they may be"
+        "Close a stream that nobody looks at, and connect again after `Retry-After` seconds."
     PAYMENT_UNAVAILABLE "payment-unavailable" SERVICE_UNAVAILABLE "Payments cannot be taken at the moment"
         "Nothing was stored or charged. Send the same request again after `Retry-After` seconds."
     OVERLOADED "overloaded" SERVICE_UNAVAILABLE "More is asked than can be done at the moment"

@@ -24,6 +24,7 @@ use super::orders::Defaults;
 use super::outcome::read_failed;
 use super::problem::Problem;
 use super::rebuilds::Rebuilds;
+use super::views::Seats;
 use super::webhooks::Doors;
 use crate::bus::connection::Broker;
 use crate::bus::jetstream::Standing;
@@ -78,7 +79,7 @@ pub struct Parts {
     /// Places for subscribers of the event stream.
     pub subscribers: Arc<Semaphore>,
     /// Places for those who follow a customer's orders; their own, so that customers take none from operators.
-    pub followers: Arc<Semaphore>,
+    pub followers: Seats,
     /// Places for exports of whole lists.
     pub exports: Arc<Semaphore>,
     /// The place for an intervention in many sagas.

@@ -21,7 +21,7 @@ pub use message::{
 };
 pub use mypage::{
     __path_changes, __path_customerview, __path_customerviews, __path_mypage, __path_mypage_counts,
-    __path_mypages, __path_mypages_csv, changes, customerview, customerviews, mypage,
+    __path_mypages, __path_mypages_csv, Seats, changes, customerview, customerviews, mypage,
     mypage_counts, mypages, mypages_csv,
 };
 pub use projections::{__path_show, __path_status, show, status};

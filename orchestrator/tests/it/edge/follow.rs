@@ -195,3 +195,45 @@ async fn bad_places_to_start_from_are_refused_and_seats_are_bounded_and_given_ba
     other.stop().await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_customer_does_not_take_the_places_of_the_others() {
+    let server = TestServer::start(Backend::Sqlite, |settings| {
+        let file = settings.store.data_dir.with_file_name("tokens");
+        let lines = [
+            token_line("customer:33", "alice", "alice-token"),
+            token_line("customer:34", "bob", "bob-token"),
+        ];
+        std::fs::write(&file, lines.concat()).expect("a token file");
+        settings.edge.api_tokens = Some(file);
+        settings.edge.max_subscribers = 6;
+    })
+    .await;
+    let follow = async |token: &str| {
+        let request = server.request(Method::GET, "/mypages/stream");
+        let request = request.bearer_auth(token);
+        request.send().await.expect("an answer")
+    };
+    let mut seats = Vec::new();
+    for _ in 0..4 {
+        let seat = follow("alice-token").await;
+        assert_eq!(seat.status(), 200);
+        seats.push(seat);
+    }
+    for _ in 0..10 {
+        let refused = Answer::of(follow("alice-token").await).await;
+        refused.is_problem("followed-too-often", 429);
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!(follow("bob-token").await.status(), 200);
+    seats.pop();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while follow("alice-token").await.status() != 200 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the place is not given back"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    server.stop().await;
+}

@@ -2,11 +2,12 @@
 //!
 //! * [`document`] is what is shown of a row. What depends on the moment is computed there and never stored: [`standing`] and
 //!   [`timeline`] are the words, [`account`] the money, [`cancelling`] what a request to cancel would come to.
-//! * [`sheet`] is the same as CSV, [`stream`] as it changes.
+//! * [`sheet`] is the same as CSV, [`stream`] as it changes, for those who have one of the [`seats`].
 
 mod account;
 mod cancelling;
 mod document;
+mod seats;
 mod sheet;
 mod standing;
 mod stream;
@@ -20,6 +21,7 @@ use futures_util::future::FutureExt;
 use projections::{CustomerList, View};
 use uuid::Uuid;
 
+pub use seats::Seats;
 pub use stream::{__path_changes, changes};
 
 use super::counts::Counts;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,11 +14,11 @@ use futures_util::Stream;
 use projections::customer::CustomerRow;
 use projections::{QueryError, View};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use utoipa::IntoParams;
 
 use super::document::Mypage;
+use super::seats::Seat;
 use crate::http::auth::Principal;
 use crate::http::catalogue;
 use crate::http::consistency::other_log;
@@ -27,7 +26,7 @@ use crate::http::docs::Refusals;
 use crate::http::extract::ApiQuery;
 use crate::http::filter;
 use crate::http::outcome::store_unavailable;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
 use crate::http::told::told;
 use crate::http::views::list::query_failed;
@@ -62,7 +61,9 @@ pub struct ChangesQuery {
 /// broken stream ended. Ends when the server shuts down.
 #[utoipa::path(get, path = "/mypages/stream", tag = "views",
     params(ChangesQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event received")),
-    responses((status = 200, description = "Orders as they change", content_type = "text/event-stream"), Refusals))]
+    responses((status = 200, description = "Orders as they change", content_type = "text/event-stream"),
+        (status = 429, description = "followed-too-often", body = ProblemDocument, content_type = "application/problem+json"),
+        Refusals))]
 pub async fn changes(
     State(edge): State<Edge>,
     principal: Principal,
@@ -70,12 +71,7 @@ pub async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let customer = whose(&principal, query.customer_id)?;
-    let seat = Arc::clone(&edge.followers)
-        .try_acquire_owned()
-        .map_err(|_| {
-            let detail = "Every place for a subscriber is taken.";
-            Problem::new(&catalogue::TOO_MANY_SUBSCRIBERS, detail).retry_after(10)
-        })?;
+    let seat = edge.followers.take(&principal, &customer)?;
     let seen = match (last_event(&headers)?, query.after) {
         (Some(last), _) => known(&edge, &last).await?,
         (None, Some(after)) => filter::after(after)?,
@@ -144,7 +140,7 @@ struct Follower {
     seen: Position,
     rows: VecDeque<CustomerRow>,
     not_before: Instant,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Follower {
