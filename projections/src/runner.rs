@@ -34,6 +34,9 @@ const STAND_BY: Duration = Duration::from_millis(400);
 /// How often a projection that stands still looks whether its view was rebuilt.
 const STOPPED_LOOKS: Duration = Duration::from_secs(1);
 
+/// How often a rebuild that is wanted looks whether another one of the view has ended, which takes minutes.
+const RUNNING_LOOKS: Duration = Duration::from_secs(1);
+
 /// How often a view that was told to stand still looks whether it may go on.
 const PAUSED_LOOKS: Duration = Duration::from_millis(500);
 
@@ -160,17 +163,26 @@ async fn wait_while_paused(site: &Site) -> Result<(), RunError> {
 async fn rebuild_when_wanted<P: Projection>(site: &Site) {
     loop {
         site.live.rebuild_is_wanted().await;
-        match rebuild::rebuild::<P>(site, &RebuildOptions::default(), |_| {}).await {
-            // Somebody else is at it, and reads the same verbs.
-            Ok(_) | Err(RebuildError::Running { .. }) => {}
-            Err(error) => {
-                let reason = chain(&error);
-                tracing::warn!(view = site.name(), %reason, "the view could not be folded anew, trying again");
-                sleep(shortened(RETRY_LAST)).await;
-                site.live.want_rebuild();
+        while let Err(error) = rebuild_if_wanted::<P>(site).await {
+            // Whoever is at it may have begun before what is wanted now, or leave the live table as it is.
+            if matches!(error, RebuildError::Running { .. }) {
+                sleep(shortened(RUNNING_LOOKS)).await;
+                continue;
             }
+            let reason = chain(&error);
+            tracing::warn!(view = site.name(), %reason, "the view could not be folded anew, trying again");
+            sleep(shortened(RETRY_LAST)).await;
         }
     }
+}
+
+async fn rebuild_if_wanted<P: Projection>(site: &Site) -> Result<(), RebuildError> {
+    if site.store.live(P::TABLE).await?.rebuild_wanted.is_none() {
+        return Ok(());
+    }
+    rebuild::rebuild::<P>(site, &RebuildOptions::default(), |_| {})
+        .await
+        .map(drop)
 }
 
 /// Another projector of the view is at work, or the table is being replaced: leaves the view alone until
@@ -206,27 +218,47 @@ async fn gather(site: &Site, started: Instant) {
 async fn open<P: Projection>(site: &Site) -> Result<Projector<P>, RunError> {
     let look = async || timely(site, async { Ok(site.store.live(P::TABLE).await?) }).await;
     let mut generation = look().await?;
-    if generation.version < P::TABLE.version {
-        tracing::info!(
-            view = site.name(),
-            "the view's definition has changed, rebuilding it"
-        );
-        // Somebody else may be at it: whether it is done shows in what is live then.
-        if let Err(RebuildError::Failed(error)) = rebuild::renew::<P>(site).await {
-            return Err(error);
-        }
+    while generation.version < P::TABLE.version {
+        *site.live.activity() = Activity::StandingBy;
+        renew::<P>(site).await?;
         generation = look().await?;
     }
     if generation.version != P::TABLE.version {
-        return Err(RunError::Version {
-            found: generation.version,
-            known: P::TABLE.version,
-        });
+        return Err(other_version::<P>(&generation));
     }
     if generation.rebuild_wanted.is_some() {
         site.live.want_rebuild();
     }
     timely(site, resume(site, generation)).await
+}
+
+/// Rebuilds a view whose definition has changed, or waits a little for whoever is at it: whether it is done shows in
+/// what is live then.
+async fn renew<P: Projection>(site: &Site) -> Result<(), RunError> {
+    match rebuild::renew::<P>(site).await {
+        Ok(report) => {
+            let took = report.took;
+            tracing::info!(
+                view = site.name(),
+                ?took,
+                "the view's definition had changed, it is rebuilt"
+            );
+            Ok(())
+        }
+        Err(RebuildError::Running { .. }) => {
+            sleep(shortened(STAND_BY)).await;
+            Ok(())
+        }
+        Err(RebuildError::Failed(error)) => Err(error),
+        Err(_) => Err(other_version::<P>(&site.store.live(P::TABLE).await?)),
+    }
+}
+
+fn other_version<P: Projection>(live: &Generation) -> RunError {
+    RunError::Version {
+        found: live.version,
+        known: P::TABLE.version,
+    }
 }
 
 /// Goes on with the table, and with what an older build could not take.

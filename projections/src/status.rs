@@ -42,6 +42,9 @@ pub enum ProjectionState {
 pub enum LagReason {
     /// It is on its way.
     CatchingUp,
+    /// Its definition has changed, and it is being folded anew: what is shown meanwhile stands still, unless a process of the
+    /// release before keeps it.
+    Rebuilding,
     /// It has come to the end, but for some keys.
     ParkedKeys,
     /// An operator wants it to stand still.
@@ -58,8 +61,9 @@ pub enum LagReason {
 
 impl LagReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CatchingUp,
+        Self::Rebuilding,
         Self::ParkedKeys,
         Self::Paused,
         Self::Stopped,
@@ -72,6 +76,7 @@ impl LagReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CatchingUp => "catching-up",
+            Self::Rebuilding => "rebuilding",
             Self::ParkedKeys => "parked-keys",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
@@ -117,6 +122,8 @@ pub struct ProjectionStatus {
 /// What the store says of a view.
 struct Stored {
     generation: Generation,
+    /// It is of an older definition, and its successor is being folded, here or elsewhere.
+    renewing: bool,
     parked: Vec<ParkedKey>,
     parked_keys: u64,
 }
@@ -220,6 +227,7 @@ impl Site {
             }
             _ if lag == 0 && stored.parked_keys > 0 => return Some(LagReason::ParkedKeys),
             _ if lag == 0 => return None,
+            _ if stored.renewing => return Some(LagReason::Rebuilding),
             Activity::Retrying(_) => return Some(LagReason::Failing),
             Activity::Running => return Some(LagReason::CatchingUp),
             Activity::Absent | Activity::StandingBy => {}
@@ -238,8 +246,11 @@ impl Site {
             .store
             .parked(self.def, generation.number, listed)
             .await?;
+        let renewing =
+            generation.version < self.def.version && self.store.is_rebuilding(self.def).await?;
         Ok(Stored {
             generation,
+            renewing,
             parked,
             parked_keys,
         })

@@ -249,6 +249,14 @@ impl Store {
         })
     }
 
+    /// Whether somebody rebuilds a view, in this process or elsewhere.
+    pub(crate) async fn is_rebuilding(&self, def: &'static TableDef) -> Result<bool, StoreError> {
+        match self {
+            Self::Postgres(store) => store.is_claimed(def).await,
+            Self::Sqlite(store) => Ok(store.is_claimed(def)),
+        }
+    }
+
     /// Makes an empty table without indexes beside the live one. What an earlier, interrupted rebuild
     /// left behind is dropped.
     pub(crate) async fn create_building(

@@ -53,7 +53,7 @@ pub struct ProjectionReport {
     lag: i64,
     /// How long the first event that it has not taken has been in the log
     lag_seconds: f64,
-    /// `catching-up`, `parked-keys`, `paused`, `stopped`, `failing`, `no-owner` or `store-unreachable`, if it does not show the whole log
+    /// `catching-up`, `rebuilding`, `parked-keys`, `paused`, `stopped`, `failing`, `no-owner` or `store-unreachable`, if it does not show the whole log
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_reason: Option<&'static str>,
     /// Keys that stand still

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use eventstore::testing::{TestDatabase, TestLog, each_backend};
 use projections::{
-    LagReason, Options, Places, ProjectionState, ProjectionStatus, Projections, View,
+    Cutover, LagReason, Options, Places, ProjectionState, ProjectionStatus, Projections,
+    RebuildOptions, View,
 };
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use crate::story::{Life, order_of};
-use crate::world::{World, tamper, tell};
+use crate::world::{Halted, World, tamper, tell};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -76,6 +77,56 @@ async fn a_view_that_nobody_projects_says_so_once_nobody_can_be_at_it_any_more()
         world.live(2, Life::Open).await;
         let status = views.status_of(View::Customer).await.unwrap();
         assert_eq!(status.lag_reason, Some(LagReason::CatchingUp));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_whose_definition_has_changed_says_that_it_is_rebuilt_whoever_is_at_it() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        world.live(1, Life::Delivered).await;
+        world.catch_up().await;
+        let age = "UPDATE projection_generations SET version = 0 WHERE view = 'customer'";
+        tamper(&world.at, age);
+        world.live(2, Life::Delivered).await;
+        let location = world.at.location();
+        let views = Projections::open_with(&location, world.log.clone(), impatient())
+            .await
+            .unwrap();
+        let manual = RebuildOptions {
+            cutover: Cutover::Manual,
+            ..RebuildOptions::default()
+        };
+        let other = Halted::begin(&views, View::Customer, manual);
+        let stop = CancellationToken::new();
+        let running = start(&views, View::Customer, &stop);
+        let status = until(&views, View::Customer, |status| {
+            status.lag_seconds > 2.0 * STUCK_AFTER.as_secs_f64()
+                || matches!(
+                    status.lag_reason,
+                    Some(LagReason::Failing | LagReason::NoOwner)
+                )
+        })
+        .await;
+        assert_eq!(status.lag_reason, Some(LagReason::Rebuilding), "{status:?}");
+        assert_eq!(
+            (status.state, status.restarts),
+            (ProjectionState::Elsewhere, 0)
+        );
+        if let TestLog::Postgres(_) = world.at {
+            // A process that only shows it says the same.
+            let status = world.views.status_of(View::Customer).await.unwrap();
+            assert_eq!(status.lag_reason, Some(LagReason::Rebuilding));
+        }
+        assert!(views.customer_row(order_of(1)).await.unwrap().is_some());
+        assert!(views.customer_row(order_of(2)).await.unwrap().is_none());
+        other.end().await.unwrap();
+        let status = until(&views, View::Customer, |status| status.lag == 0).await;
+        assert_eq!(status.lag_reason, None);
+        assert!(views.customer_row(order_of(2)).await.unwrap().is_some());
+        stop.cancel();
+        running.await.unwrap();
     })
     .await;
 }

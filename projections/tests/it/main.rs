@@ -27,4 +27,5 @@ mod status;
 mod story;
 mod verbs;
 mod verify;
+mod wanted;
 mod world;

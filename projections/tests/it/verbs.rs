@@ -20,7 +20,7 @@ use crate::oracle::expected_without;
 use crate::story::{Life, late_message, life, order_of};
 use crate::world::{World, append, shown, stream_append};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Writes a verb to the log.
 pub(crate) async fn say(log: &EventStore, view: View, verb: ProjectionEvent) -> Position {
@@ -114,7 +114,7 @@ async fn sick_order(log: &EventStore, number: u64) -> (Uuid, Position) {
 }
 
 /// Runs all views until `until` says so.
-async fn running(views: &Projections, until: impl AsyncFn() -> bool) {
+pub(crate) async fn running(views: &Projections, until: impl AsyncFn() -> bool) {
     let stop = CancellationToken::new();
     let runs = View::ALL.map(|view| {
         let (views, stop) = (views.clone(), stop.clone());

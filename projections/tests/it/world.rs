@@ -1,5 +1,6 @@
 //! A log with its views, and ways to fill the one and read the other.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use aggregates::{Event, category_of, codec};
@@ -9,8 +10,12 @@ use futures_util::{StreamExt as _, stream};
 use projections::customer::CustomerRow;
 use projections::message::MessageRow;
 use projections::saga::SagaRow;
-use projections::{CustomerFilter, MessageFilter, PageRequest, Projections, SagaFilter, View};
+use projections::{
+    CustomerFilter, MessageFilter, PageRequest, Projections, RebuildError, RebuildOptions,
+    RebuildReport, SagaFilter, View,
+};
 use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::story::{Life, late_message, life};
@@ -65,6 +70,39 @@ impl World {
 
     pub(crate) async fn shown(&self) -> Shown {
         shown(&self.views).await
+    }
+}
+
+/// A rebuild that has begun and waits in its middle.
+pub(crate) struct Halted {
+    go: mpsc::Sender<()>,
+    rebuild: JoinHandle<Result<RebuildReport, RebuildError>>,
+}
+
+impl Halted {
+    /// Begins one.
+    pub(crate) fn begin(views: &Projections, view: View, options: RebuildOptions) -> Self {
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let views = views.clone();
+        let rebuild = tokio::spawn(async move {
+            let mut waited = false;
+            let halt = move |_| {
+                if !std::mem::replace(&mut waited, true) {
+                    begun.send(()).unwrap();
+                    tokio::task::block_in_place(|| may_go.recv().unwrap());
+                }
+            };
+            views.rebuild_with(view, &options, halt).await
+        });
+        tokio::task::block_in_place(|| has_begun.recv().unwrap());
+        Self { go, rebuild }
+    }
+
+    /// Lets it go on to its end.
+    pub(crate) async fn end(self) -> Result<RebuildReport, RebuildError> {
+        self.go.send(()).unwrap();
+        self.rebuild.await.unwrap()
     }
 }
 

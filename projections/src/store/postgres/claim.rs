@@ -34,6 +34,19 @@ impl PostgresViews {
             .get(0);
         Ok(locked.then_some(claim))
     }
+
+    /// Whether anybody holds the claim.
+    pub(crate) async fn is_claimed(&self, def: &'static TableDef) -> Result<bool, StoreError> {
+        // The halves of a key are shown as unsigned numbers, and 2 says that there are two.
+        let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks
+                   WHERE locktype = 'advisory' AND granted AND objsubid = 2
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND classid::bigint = $1::int4::bigint & 4294967295
+                     AND objid::bigint = hashtext($2)::bigint & 4294967295)";
+        let client = self.pool.get().await?;
+        let row = client.query_one(sql, &[&LOCKS, &rebuild_lock(def)]).await?;
+        Ok(row.get(0))
+    }
 }
 
 impl Claim {

@@ -68,6 +68,13 @@ impl SqliteViews {
     }
 }
 
+impl SqliteViews {
+    /// Whether anybody holds the claim.
+    pub(crate) fn is_claimed(&self, def: &'static TableDef) -> bool {
+        self.rebuilds.state().claimed.contains(def.view)
+    }
+}
+
 impl Claim {
     pub(crate) async fn hold_live(
         &mut self,
