@@ -225,6 +225,16 @@ pub enum RebuildError {
         /// This build's.
         known: i32,
     },
+    /// What an earlier rebuild has left behind was folded by another build, which may have known other events.
+    #[error(
+        "the rebuild of the view {view} to resume was made by another build ({found}): start one without resuming"
+    )]
+    OtherBuild {
+        /// The view.
+        view: &'static str,
+        /// The table's.
+        found: String,
+    },
     /// What an earlier rebuild has left behind was folded from another log.
     #[error(
         "the rebuild of the view {view} to resume does not continue in this log: start one without resuming"

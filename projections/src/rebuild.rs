@@ -11,11 +11,11 @@ use std::time::Duration;
 use eventstore::{Checkpoint, Position};
 
 use crate::error::RebuildError;
-use crate::parking::Skips;
+use crate::parking::{BUILD, Skips};
 use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::site::Site;
-use crate::store::{Generation, RebuildClaim};
+use crate::store::{Building, Generation, RebuildClaim};
 use crate::verbs::Verbs;
 
 mod build;
@@ -91,6 +91,12 @@ pub(crate) async fn renew<P: Projection>(site: &Site) -> Result<RebuildReport, R
     run::<P>(site, &options, Start::Either, None, &mut |_| {}).await
 }
 
+/// Rebuilds a view beside its projector, which wants it.
+pub(crate) async fn redo<P: Projection>(site: &Site) -> Result<RebuildReport, RebuildError> {
+    let options = RebuildOptions::default();
+    run::<P>(site, &options, Start::Beside, None, &mut |_| {}).await
+}
+
 /// Rebuilds one view as it was at a position.
 pub(crate) async fn rebuild_up_to<P: Projection>(
     site: &Site,
@@ -151,6 +157,9 @@ async fn work<P: Projection>(
     if live {
         cutover::cut_over(site, &mut projector, claim, until, report).await?;
         site.live.set(projector.checkpoint().position);
+    } else {
+        let generation = projector.generation();
+        site.store.note_waiting(P::TABLE, generation).await?;
     }
     let position = projector.checkpoint().position;
     Ok(RebuildReport {
@@ -173,6 +182,8 @@ enum Start {
     Resume,
     /// There, if one has and its table is of use; else at the first event.
     Either,
+    /// At the first event, without anybody asking: a table that waits for somebody is left to them.
+    Beside,
 }
 
 /// The table that is built.
@@ -191,9 +202,10 @@ async fn begin<P: Projection>(
     to: Position,
 ) -> Result<Begun, RebuildError> {
     let skips = Verbs::of(site.name()).skips(&site.log, to).await?;
-    if start != Start::Anew {
+    if matches!(start, Start::Resume | Start::Either) {
         match left_behind::<P>(site).await {
-            Ok(generation) => {
+            Ok(mut generation) => {
+                generation.heeded = generation.heeded.max(Some(to));
                 site.store.drop_old(P::TABLE).await?;
                 site.store.take_up(P::TABLE, &generation).await?;
                 return Ok(Begun {
@@ -209,8 +221,12 @@ async fn begin<P: Projection>(
         }
     }
     site.store.drop_old(P::TABLE).await?;
+    let building = Building {
+        heeded: to,
+        spare: start == Start::Beside,
+    };
     Ok(Begun {
-        generation: site.store.create_building(P::TABLE).await?,
+        generation: site.store.create_building(P::TABLE, building).await?,
         anew: true,
         skips,
     })
@@ -231,9 +247,21 @@ async fn left_behind<P: Projection>(site: &Site) -> Result<Generation, RebuildEr
     if found.checkpoint != Checkpoint::START && !belongs(site, &found).await? {
         return Err(RebuildError::OtherLog { view });
     }
-    let verbs = Verbs::of(view);
+    if found.build.as_deref() != Some(BUILD) {
+        return Err(RebuildError::OtherBuild {
+            view,
+            found: found.build.unwrap_or_default(),
+        });
+    }
+    // Its rows may be further than its checkpoint, and what they have taken nobody takes out of them.
     let reached = found.checkpoint.position;
-    match verbs.skipped_since(&site.log, reached).await? {
+    let furthest = site.store.furthest(P::TABLE, found.number).await?;
+    let (heeded, taken) = (
+        reached.max(found.heeded.unwrap_or(reached)),
+        reached.max(furthest),
+    );
+    let verbs = Verbs::of(view);
+    match verbs.skipped_since(&site.log, heeded, taken).await? {
         true => Err(RebuildError::SkippedSince { view }),
         false => Ok(found),
     }

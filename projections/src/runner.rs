@@ -11,7 +11,7 @@ use crate::error::{RebuildError, RunError, chain};
 use crate::live::Activity;
 use crate::projection::Projection;
 use crate::projector::{Paged, Projector};
-use crate::rebuild::{self, RebuildOptions};
+use crate::rebuild;
 use crate::site::Site;
 use crate::store::Generation;
 use crate::verbs::{Verbs, pause_of};
@@ -180,9 +180,7 @@ async fn rebuild_if_wanted<P: Projection>(site: &Site) -> Result<(), RebuildErro
     if site.store.live(P::TABLE).await?.rebuild_wanted.is_none() {
         return Ok(());
     }
-    rebuild::rebuild::<P>(site, &RebuildOptions::default(), |_| {})
-        .await
-        .map(drop)
+    rebuild::redo::<P>(site).await.map(drop)
 }
 
 /// Another projector of the view is at work, or the table is being replaced: leaves the view alone until

@@ -3,83 +3,26 @@
 //! One enum over two backends, with the same few operations. None of them knows a view: tables come
 //! from [`TableDef`], rows from the fold.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-use eventstore::{Checkpoint, EventStore, Location, MigrationReport, Position, Schema};
+use eventstore::{EventStore, Location, MigrationReport, Position, Schema};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
 use crate::fold::{Changes, LoadedRow, StoredRow};
-use crate::parking::{ParkedEvent, ParkedKey, ParkedRecord, Parking};
+use crate::parking::{ParkedEvent, ParkedKey, Parking};
 use crate::places::is_same;
-use crate::release::Released;
 use crate::table::{Condition, Dialect, Sort, TableDef};
 
+mod forms;
 mod hold;
 mod postgres;
 mod readers;
 mod sqlite;
 mod writer;
 
+pub(crate) use forms::{Building, Committed, Generation, PageCommit, ParkedAt, Tally, UnknownAt};
 pub(crate) use hold::{RebuildClaim, Snapshot};
 pub(crate) use postgres::PostgresViews;
 pub(crate) use sqlite::SqliteViews;
-
-/// One table of a view.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Generation {
-    pub(crate) number: i64,
-    pub(crate) version: i32,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) recorded_at: Option<DateTime<Utc>>,
-    pub(crate) stopped: Option<String>,
-    /// Why it has to be folded anew.
-    pub(crate) rebuild_wanted: Option<String>,
-    /// How long ago the checkpoint last moved, by the store's clock.
-    pub(crate) idle: Option<Duration>,
-}
-
-/// The result of folding one page, to be stored as a whole or not at all.
-pub(crate) struct PageCommit {
-    pub(crate) generation: i64,
-    pub(crate) from: Checkpoint,
-    pub(crate) to: Checkpoint,
-    pub(crate) recorded_at: DateTime<Utc>,
-    pub(crate) changes: Changes,
-    pub(crate) parked: Vec<ParkedRecord>,
-    pub(crate) released: Vec<Released>,
-    pub(crate) rebuild_wanted: Option<String>,
-}
-
-/// Whether a page was stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Committed {
-    Yes,
-    /// The checkpoint is not where this projector left it: another one was here, or the table was
-    /// replaced. Nothing was stored.
-    Fenced,
-}
-
-/// Where a parked event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ParkedAt {
-    pub(crate) position: Position,
-    /// What follows on its stream is parked with it.
-    pub(crate) breaks_stream: bool,
-}
-
-/// Keys of which an event is parked because an older build did not know its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UnknownAt {
-    pub(crate) key: Uuid,
-    pub(crate) event_type: String,
-    pub(crate) schema_version: i16,
-}
-
-/// A table, and what [`TableDef::tally_query`] found in it.
-pub(crate) type Tally = (Generation, Vec<(Option<String>, u64)>);
 
 /// The store of all views.
 pub(crate) enum Store {
@@ -257,13 +200,14 @@ impl Store {
         }
     }
 
-    /// Makes an empty table without indexes beside the live one. What an earlier, interrupted rebuild
-    /// left behind is dropped.
+    /// Makes an empty table without indexes beside the live one. What an earlier, interrupted rebuild left behind is
+    /// dropped, and what waits for somebody, too, unless it is to be spared.
     pub(crate) async fn create_building(
         &self,
         def: &'static TableDef,
+        building: Building,
     ) -> Result<Generation, StoreError> {
-        on_each!(self, store => store.create_building(def))
+        on_each!(self, store => store.create_building(def, building))
     }
 
     /// Writes rows of new keys in bulk into a table that is being built.
@@ -326,6 +270,15 @@ impl Store {
         on_each!(self, store => store.building(def))
     }
 
+    /// Up to where the rows of a table are: they may be further than its checkpoint. Looks at all of them.
+    pub(crate) async fn furthest(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<Position, StoreError> {
+        on_each!(self, store => store.furthest(def, generation))
+    }
+
     /// Makes such a table ready to go on from its checkpoint: what was parked beyond it will be again.
     /// Rows may be further; they say so themselves.
     pub(crate) async fn take_up(
@@ -334,6 +287,15 @@ impl Store {
         table: &Generation,
     ) -> Result<(), StoreError> {
         on_each!(self, store => store.take_up(def, table))
+    }
+
+    /// Notes that a table is complete and waits for somebody who resumes it.
+    pub(crate) async fn note_waiting(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<(), StoreError> {
+        on_each!(self, store => store.note_waiting(def, generation))
     }
 
     /// All tables as they are now, to be compared at leisure.

@@ -50,17 +50,18 @@ impl Verbs {
         Ok(skips)
     }
 
-    /// Whether it was decided beyond a position to leave out an event before it: a table that is there has
-    /// not left it out.
+    /// Whether it was decided beyond `heeded` to leave out an event that is no further than `taken`: rows that are there
+    /// have not left it out.
     pub(crate) async fn skipped_since(
         &self,
         log: &EventStore,
-        position: Position,
+        heeded: Position,
+        taken: Position,
     ) -> Result<bool, RunError> {
         for event in self.all(log).await? {
-            if event.position > position
+            if event.position > heeded
                 && let ProjectionEvent::Skipped(skipped) = read(&event)?
-                && skipped.position <= position.0
+                && skipped.position <= taken.0
             {
                 return Ok(true);
             }

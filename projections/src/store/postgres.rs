@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use eventstore::Location;
+use eventstore::{Location, Position};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
-use super::{Committed, Generation, PageCommit};
+use super::{Building, Committed, Generation, PageCommit};
 use crate::error::{OpenError, StoreError};
 use crate::fold::{Changes, LoadedRow, StoredRow};
 use crate::schema;
@@ -139,11 +139,12 @@ impl PostgresViews {
     pub(crate) async fn create_building(
         &self,
         def: &'static TableDef,
+        building: Building,
     ) -> Result<Generation, StoreError> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
-        tables::drop_where(&transaction, def, "state = 'building'").await?;
-        let generation = tables::create(&transaction, def).await?;
+        tables::drop_where(&transaction, def, building.drops()).await?;
+        let generation = tables::create(&transaction, def, building.heeded).await?;
         transaction.commit().await?;
         Ok(generation)
     }
@@ -208,13 +209,48 @@ impl PostgresViews {
         def: &'static TableDef,
         table: &Generation,
     ) -> Result<(), StoreError> {
-        let client = self.pool.get().await?;
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
         let sql = "DELETE FROM projection_parked
                    WHERE view = $1 AND generation = $2 AND position > $3";
         let beyond = table.checkpoint.position.0;
-        client
+        transaction
             .execute(sql, &[&def.view, &table.number, &beyond])
             .await?;
+        let sql = "UPDATE projection_generations SET heeded = $3, waits = false
+                   WHERE view = $1 AND generation = $2";
+        let heeded = table.heeded.map(|position| position.0);
+        transaction
+            .execute(sql, &[&def.view, &table.number, &heeded])
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(crate) async fn furthest(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<Position, StoreError> {
+        let table = def.table(generation);
+        let sql = format!("SELECT coalesce(max(position), 0) FROM {table}");
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        // How long it takes depends on the table.
+        transaction
+            .batch_execute("SET LOCAL statement_timeout = 0")
+            .await?;
+        Ok(Position(transaction.query_one(&sql, &[]).await?.get(0)))
+    }
+
+    pub(crate) async fn note_waiting(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE projection_generations SET waits = true WHERE view = $1 AND generation = $2";
+        let client = self.pool.get().await?;
+        client.execute(sql, &[&def.view, &generation]).await?;
         Ok(())
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
+use eventstore::Position;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Committed, Generation, PageCommit};
+use super::{Building, Committed, Generation, PageCommit};
 use crate::error::{OpenError, StoreError};
 use crate::fold::{Changes, LoadedRow, StoredRow};
 use crate::schema;
@@ -164,11 +165,12 @@ impl SqliteViews {
     pub(crate) async fn create_building(
         &self,
         def: &'static TableDef,
+        building: Building,
     ) -> Result<Generation, StoreError> {
         self.writer
             .run(move |connection| {
-                tables::drop_where(connection, def, "state = 'building'")?;
-                tables::create(connection, def)
+                tables::drop_where(connection, def, building.drops())?;
+                tables::create(connection, def, building.heeded)
             })
             .await
     }
@@ -248,12 +250,47 @@ impl SqliteViews {
         table: &Generation,
     ) -> Result<(), StoreError> {
         let (generation, beyond) = (table.number, table.checkpoint.position.0);
+        let heeded = table.heeded.map(|position| position.0);
         self.writer
             .run(move |connection| {
                 connection.execute(
                     "DELETE FROM projection_parked
                      WHERE view = ?1 AND generation = ?2 AND position > ?3",
                     params![def.view, generation, beyond],
+                )?;
+                connection.execute(
+                    "UPDATE projection_generations SET heeded = ?3, waits = false
+                     WHERE view = ?1 AND generation = ?2",
+                    params![def.view, generation, heeded],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    pub(crate) async fn furthest(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<Position, StoreError> {
+        let table = def.table(generation);
+        self.read(move |connection| {
+            let sql = format!("SELECT coalesce(max(position), 0) FROM {table}");
+            Ok(Position(connection.query_row(&sql, [], |row| row.get(0))?))
+        })
+        .await
+    }
+
+    pub(crate) async fn note_waiting(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .run(move |connection| {
+                connection.execute(
+                    "UPDATE projection_generations SET waits = true WHERE view = ?1 AND generation = ?2",
+                    params![def.view, generation],
                 )?;
                 Ok(())
             })

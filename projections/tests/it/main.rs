@@ -5,6 +5,7 @@ mod contract;
 mod fencing;
 mod kill;
 mod lag;
+mod left_behind;
 mod lists;
 mod moved_log;
 mod older_build;

@@ -9,15 +9,7 @@ use uuid::Uuid;
 
 use crate::oracle::expected;
 use crate::story::{Life, life, order_of};
-use crate::world::{World, append, tamper};
-
-/// A key in the SQL of either database.
-fn literal(at: &TestLog, key: Uuid) -> String {
-    match at {
-        TestLog::Postgres(_) => format!("'{key}'"),
-        TestLog::Sqlite(_) => format!("X'{}'", key.simple()),
-    }
-}
+use crate::world::{World, append, literal, tamper};
 
 /// As if a build had kept the customer view that knew none of these events: they are parked in order, and
 /// the view has come to the end of the log.

@@ -15,10 +15,10 @@ use crate::oracle::{all_events, expected, expected_without, fold};
 use crate::own::{Counts, counts};
 use crate::story::{Life, order_of};
 use crate::verbs::{say, skipped};
-use crate::world::{World, shown, stream_append, tamper, tell_late, tell_many};
+use crate::world::{World, literal, shown, stream_append, tamper, tell_late, tell_many};
 
 /// A checkpoint after every round, so that every moment comes before and after one.
-fn options(resume: bool) -> RebuildOptions {
+pub(crate) fn options(resume: bool) -> RebuildOptions {
     RebuildOptions {
         workers: 2,
         resume,
@@ -126,10 +126,7 @@ async fn a_rebuild_that_is_cut_off_in_its_first_writes_is_taken_up_again() {
         let built = world.views.rebuild_with(view, &manual, |_| {}).await;
         let built = built.unwrap();
         // As if it had ended after the first rows and before their index and the first checkpoint.
-        let nil = match &world.at {
-            TestLog::Postgres(_) => format!("'{}'", Uuid::nil()),
-            TestLog::Sqlite(_) => format!("x'{}'", Uuid::nil().simple()),
-        };
+        let nil = literal(&world.at, Uuid::nil());
         let cut_off = format!(
             "DROP INDEX view_customer_{}_key;
              UPDATE projection_generations SET position = 0, event_id = {nil} WHERE state = 'building'",

@@ -225,6 +225,14 @@ pub(crate) async fn shown(views: &Projections) -> Shown {
     shown
 }
 
+/// An id in the SQL of either database.
+pub(crate) fn literal(at: &TestLog, id: Uuid) -> String {
+    match at {
+        TestLog::Postgres(_) => format!("'{id}'"),
+        TestLog::Sqlite(_) => format!("X'{}'", id.simple()),
+    }
+}
+
 /// Runs SQL in the database behind the views.
 pub(crate) fn tamper(at: &TestLog, sql: &str) {
     match at {

@@ -7,6 +7,7 @@ use deadpool_postgres::GenericClient;
 use eventstore::{Checkpoint, Position};
 
 use crate::error::StoreError;
+use crate::parking::BUILD;
 use crate::store::{Generation, PageCommit};
 use crate::table::{Dialect, TableDef};
 
@@ -20,7 +21,7 @@ pub(super) async fn live(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped,
-                g.rebuild_wanted, {NOW_MS} - g.moved_at
+                g.rebuild_wanted, {NOW_MS} - g.moved_at, g.build, g.heeded
          FROM projection_pointers p JOIN projection_generations g USING (view, generation)
          WHERE view = $1"
     );
@@ -34,9 +35,9 @@ pub(super) async fn building(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT generation, version, position, event_id, recorded_at, stopped,
-                rebuild_wanted, {NOW_MS} - moved_at
+                rebuild_wanted, {NOW_MS} - moved_at, build, heeded
          FROM projection_generations WHERE view = $1 AND state = 'building'
-         ORDER BY generation DESC LIMIT 1"
+         ORDER BY waits DESC, generation DESC LIMIT 1"
     );
     generation(client, def, &sql).await
 }
@@ -63,6 +64,8 @@ async fn generation(
         idle: row
             .get::<_, Option<i64>>(7)
             .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+        build: row.get(8),
+        heeded: row.get::<_, Option<i64>>(9).map(Position),
     }))
 }
 
@@ -74,7 +77,7 @@ pub(super) async fn create_first(
     if live(client, def).await?.is_some() {
         return Ok(());
     }
-    let first = insert_generation(client, def, 1, "live").await?;
+    let first = insert_generation(client, def, 1, "live", Position::ZERO).await?;
     client
         .execute(
             "INSERT INTO projection_pointers (view, generation, last) VALUES ($1, 1, 1)",
@@ -91,10 +94,11 @@ pub(super) async fn create_first(
 pub(super) async fn create(
     client: &impl GenericClient,
     def: &TableDef,
+    heeded: Position,
 ) -> Result<Generation, StoreError> {
     let next = "UPDATE projection_pointers SET last = last + 1 WHERE view = $1 RETURNING last";
     let number = client.query_one(next, &[&def.view]).await?.get(0);
-    insert_generation(client, def, number, "building").await
+    insert_generation(client, def, number, "building", heeded).await
 }
 
 async fn insert_generation(
@@ -102,12 +106,13 @@ async fn insert_generation(
     def: &TableDef,
     number: i64,
     state: &str,
+    heeded: Position,
 ) -> Result<Generation, StoreError> {
     let start = Checkpoint::START;
     client
         .execute(
-            "INSERT INTO projection_generations (view, generation, version, state, position, event_id)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO projection_generations (view, generation, version, state, position, event_id, build, heeded)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             &[
                 &def.view,
                 &number,
@@ -115,6 +120,8 @@ async fn insert_generation(
                 &state,
                 &start.position.0,
                 &start.event_id,
+                &BUILD,
+                &heeded.0,
             ],
         )
         .await?;
@@ -128,6 +135,8 @@ async fn insert_generation(
         stopped: None,
         rebuild_wanted: None,
         idle: None,
+        build: Some(BUILD.to_owned()),
+        heeded: Some(heeded),
     })
 }
 

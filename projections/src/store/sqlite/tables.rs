@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::parked;
 use crate::error::{OpenError, StoreError};
 use crate::fold::StoredRow;
+use crate::parking::BUILD;
 use crate::store::{Committed, Generation, PageCommit};
 use crate::table::{Dialect, Param, TableDef, Value};
 
@@ -82,7 +83,7 @@ pub(super) fn live(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped,
-                g.rebuild_wanted, {NOW_MS} - g.moved_at
+                g.rebuild_wanted, {NOW_MS} - g.moved_at, g.build, g.heeded
          FROM projection_pointers p JOIN projection_generations g USING (view, generation)
          WHERE view = ?1"
     );
@@ -96,9 +97,9 @@ pub(super) fn building(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT generation, version, position, event_id, recorded_at, stopped,
-                rebuild_wanted, {NOW_MS} - moved_at
+                rebuild_wanted, {NOW_MS} - moved_at, build, heeded
          FROM projection_generations WHERE view = ?1 AND state = 'building'
-         ORDER BY generation DESC LIMIT 1"
+         ORDER BY waits DESC, generation DESC LIMIT 1"
     );
     generation(connection, def, &sql)
 }
@@ -125,6 +126,8 @@ fn generation(
             idle: row
                 .get::<_, Option<i64>>(7)?
                 .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+            build: row.get(8)?,
+            heeded: row.get::<_, Option<i64>>(9)?.map(Position),
         })
     });
     Ok(generation.optional()?)
@@ -142,7 +145,7 @@ pub(super) fn create_first(connection: &Connection, def: &TableDef) -> Result<()
     if live(connection, def)?.is_some() {
         return Ok(());
     }
-    let first = insert_generation(connection, def, 1, "live")?;
+    let first = insert_generation(connection, def, 1, "live", Position::ZERO)?;
     connection.execute(
         "INSERT INTO projection_pointers (view, generation, last) VALUES (?1, 1, 1)",
         [def.view],
@@ -154,13 +157,17 @@ pub(super) fn create_first(connection: &Connection, def: &TableDef) -> Result<()
 }
 
 /// Makes a table, without indexes, under a number that was never used.
-pub(super) fn create(connection: &Connection, def: &TableDef) -> Result<Generation, StoreError> {
+pub(super) fn create(
+    connection: &Connection,
+    def: &TableDef,
+    heeded: Position,
+) -> Result<Generation, StoreError> {
     let number = connection.query_row(
         "UPDATE projection_pointers SET last = last + 1 WHERE view = ?1 RETURNING last",
         [def.view],
         |row| row.get(0),
     )?;
-    insert_generation(connection, def, number, "building")
+    insert_generation(connection, def, number, "building", heeded)
 }
 
 fn insert_generation(
@@ -168,17 +175,20 @@ fn insert_generation(
     def: &TableDef,
     number: i64,
     state: &str,
+    heeded: Position,
 ) -> Result<Generation, StoreError> {
     connection.execute(
-        "INSERT INTO projection_generations (view, generation, version, state, position, event_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO projection_generations (view, generation, version, state, position, event_id, build, heeded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             def.view,
             number,
             def.version,
             state,
             Checkpoint::START.position.0,
-            Checkpoint::START.event_id.as_bytes().as_slice()
+            Checkpoint::START.event_id.as_bytes().as_slice(),
+            BUILD,
+            heeded.0
         ],
     )?;
     connection.execute_batch(&def.create_ddl(Dialect::Sqlite, &def.table(number)))?;
@@ -190,6 +200,8 @@ fn insert_generation(
         stopped: None,
         rebuild_wanted: None,
         idle: None,
+        build: Some(BUILD.to_owned()),
+        heeded: Some(heeded),
     })
 }
 
