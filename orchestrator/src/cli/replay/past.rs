@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -23,6 +24,10 @@ const SCRATCH: &str = ".replay";
 
 /// The file as it is written, inside that directory.
 const UNFINISHED: &str = "rows";
+
+/// Whose own both are: what is in them is about customers.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// How the rows are written.
 #[derive(Clone, Copy)]
@@ -57,11 +62,16 @@ pub(super) async fn run(settings: &Settings, args: &ReplayArgs, out: &Path) -> a
     };
     let form = settings.client.output;
     let scratch = scratch(out);
+    make_own(&scratch).with_context(|| format!("{} cannot be made", scratch.display()))?;
     let mut progress = Progress::of(view, form);
     let folded = Past::fold(&log, view.parse()?, position, &scratch, &options, |now| {
         progress.tell(&Step::from(now));
     });
-    let mut past = folded.await.map_err(|error| refused(error, out))?;
+    let mut past = folded.await.map_err(|error| {
+        // Empty, or somebody else's.
+        let _ = fs::remove_dir(&scratch);
+        refused(error, out)
+    })?;
     drop(progress);
 
     let unfinished = scratch.join(UNFINISHED);
@@ -85,6 +95,26 @@ fn scratch(out: &Path) -> PathBuf {
     let mut name = OsString::from(out);
     name.push(SCRATCH);
     PathBuf::from(name)
+}
+
+/// Makes a directory that nobody else can look into, also of one that a kill has left.
+fn make_own(directory: &Path) -> io::Result<()> {
+    let mut own = DirBuilder::new();
+    own.recursive(true).mode(DIRECTORY_MODE).create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE))
+}
+
+/// Makes a file that nobody else can read, in place of one that a kill has left.
+fn create_own(path: &Path) -> io::Result<File> {
+    let mut own = OpenOptions::new();
+    let file = own
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(FILE_MODE)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    Ok(file)
 }
 
 /// Up to where: the position itself, or the last one that was recorded by the moment.
@@ -112,7 +142,7 @@ fn refused(error: PastError, out: &Path) -> anyhow::Error {
 
 /// Writes all rows, oldest first; returns how many.
 async fn write(past: &mut Past, kind: Kind, path: &Path) -> anyhow::Result<u64> {
-    let mut file = BufWriter::new(File::create(path)?);
+    let mut file = BufWriter::new(create_own(path)?);
     let rows = match kind {
         Kind::Json => write_json(past, &mut file).await?,
         Kind::Csv => write_csv(past, &mut file).await?,
@@ -244,6 +274,23 @@ mod tests {
         assert_eq!(of("payment.refusal.code"), Cell::text("x"));
         assert_eq!(of("lines"), Cell::text(r#"[{"qty":1}]"#));
         assert_eq!((of("gone"), of("absent")), (Cell::Empty, Cell::Empty));
+    }
+
+    #[test]
+    fn what_is_written_is_for_its_owner_alone_also_where_a_kill_has_left_something() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (directory, file) = (folder.path().join("d"), folder.path().join("f"));
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        for wide in [false, true] {
+            if wide {
+                for path in [&directory, &file] {
+                    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("set");
+                }
+            }
+            make_own(&directory).expect("made");
+            create_own(&file).expect("made");
+            assert_eq!((mode(&directory), mode(&file)), (0o700, 0o600));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Views as they were, in files.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use eventstore::Position;
 use eventstore::testing::TestLog;
@@ -83,6 +85,10 @@ async fn a_view_is_written_to_a_file_as_it_was_beside_whoever_holds_the_store() 
             .expect("the folder")
             .collect();
         assert_eq!(left.len(), 3, "nothing but the files: {left:?}");
+        for file in left.into_iter().flatten() {
+            let mode = file.metadata().expect("its mode").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file:?} is about customers");
+        }
         assert_eq!(shelf.digest().await, before);
     })
     .await;
