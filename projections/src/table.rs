@@ -245,6 +245,15 @@ impl TableDef {
         )
     }
 
+    /// What two tables have parked of each key: which table, the key, how many events, and since when.
+    pub(crate) fn parked_query(&self, [old, new]: [i64; 2]) -> String {
+        let view = self.view;
+        format!(
+            "SELECT generation, key, count(*), min(position) FROM projection_parked
+             WHERE view = '{view}' AND generation IN ({old}, {new}) GROUP BY generation, key"
+        )
+    }
+
     /// How many rows two tables have.
     pub(crate) fn counts_query([old, new]: &[String; 2]) -> String {
         format!("SELECT (SELECT count(*) FROM {old}), (SELECT count(*) FROM {new})")

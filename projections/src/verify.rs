@@ -3,9 +3,11 @@
 //! The database finds the rows whose stored text differs; here is decided whether they mean something
 //! else, and what is told of them.
 
+use std::collections::BTreeMap;
+
 use eventstore::Position;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::table::Value;
@@ -25,6 +27,9 @@ const DOC: &str = "doc";
 /// What a row as a whole is called, where only one table has it.
 const ROW: &str = "row";
 
+/// What is parked of a key, where the tables do not agree on it.
+const PARKED: &str = "parked";
+
 /// What comparing a rebuilt table with the live one has found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,7 +40,7 @@ pub struct Verification {
     pub live_rows: u64,
     /// Rows of the rebuilt table.
     pub rebuilt_rows: u64,
-    /// Rows that differ, or that only one table has.
+    /// Rows that differ, that only one table has, or of which not the same is parked.
     pub differing: u64,
     /// The first [`DIFFERENCES_LISTED`] of them, by key.
     pub differences: Vec<RowDifference>,
@@ -56,7 +61,8 @@ pub struct RowDifference {
 /// What the two tables say of one field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldDifference {
-    /// A column, or a path into the document (`doc.payment.paid`); `row` where one table has no such row.
+    /// A column, or a path into the document (`doc.payment.paid`); `row` where one table has no such row; `parked` where not the
+    /// same is parked of it.
     pub field: String,
     /// In the live table; nothing if it has no such field.
     pub old: Option<Json>,
@@ -77,9 +83,24 @@ pub(crate) struct Pair {
     pub(crate) new: Option<Side>,
 }
 
+/// What is parked of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ParkedSide {
+    pub(crate) events: i64,
+    pub(crate) since: i64,
+}
+
+impl ParkedSide {
+    fn told(self) -> Json {
+        json!({ "events": self.events, "since": self.since })
+    }
+}
+
 /// Counts and lists differences.
 pub(crate) struct Tally {
     columns: Vec<&'static str>,
+    /// What the live and the rebuilt table have parked, as long as no row of the key was met.
+    parked: BTreeMap<Uuid, [Option<ParkedSide>; 2]>,
     differing: u64,
     differences: Vec<RowDifference>,
 }
@@ -89,6 +110,7 @@ impl Tally {
     pub(crate) fn new(columns: Vec<&'static str>) -> Self {
         Self {
             columns,
+            parked: BTreeMap::new(),
             differing: 0,
             differences: Vec::new(),
         }
@@ -99,9 +121,16 @@ impl Tally {
         &self.columns
     }
 
+    /// Takes what one of the tables has parked of a key, before any row.
+    pub(crate) fn park(&mut self, rebuilt: bool, key: Uuid, parked: ParkedSide) {
+        self.parked.entry(key).or_default()[usize::from(rebuilt)] = Some(parked);
+    }
+
     /// Takes rows in the order of their keys.
     pub(crate) fn take(&mut self, pair: &Pair) {
         let mut fields = self.fields(pair);
+        let parked = self.parked.remove(&pair.key);
+        fields.extend(parked.and_then(unlike));
         if fields.is_empty() {
             return;
         }
@@ -117,12 +146,29 @@ impl Tally {
         }
     }
 
+    /// The keys whose rows are alike, if they have any, and of which not the same is parked.
+    fn take_parked(&mut self) {
+        for (key, sides) in std::mem::take(&mut self.parked) {
+            if let Some(field) = unlike(sides) {
+                self.differing += 1;
+                self.differences.push(RowDifference {
+                    key,
+                    fields: vec![field],
+                    more_fields: 0,
+                });
+            }
+        }
+        self.differences.sort_by_key(|row| row.key);
+        self.differences.truncate(DIFFERENCES_LISTED);
+    }
+
     /// The result; `rows` are the rows of the live and of the rebuilt table.
     pub(crate) fn into_verification(
-        self,
+        mut self,
         position: Position,
         [live_rows, rebuilt_rows]: [u64; 2],
     ) -> Verification {
+        self.take_parked();
         Verification {
             position,
             live_rows,
@@ -146,8 +192,8 @@ impl Tally {
             if old.columns[at] != new.columns[at] {
                 found.push(FieldDifference {
                     field: (*name).to_owned(),
-                    old: Some(json(&old.columns[at])),
-                    new: Some(json(&new.columns[at])),
+                    old: Some(to_json(&old.columns[at])),
+                    new: Some(to_json(&new.columns[at])),
                 });
             }
         }
@@ -159,12 +205,20 @@ impl Tally {
     }
 }
 
+fn unlike([old, new]: [Option<ParkedSide>; 2]) -> Option<FieldDifference> {
+    (old != new).then(|| FieldDifference {
+        field: PARKED.to_owned(),
+        old: old.map(ParkedSide::told),
+        new: new.map(ParkedSide::told),
+    })
+}
+
 /// A document; what is no JSON differs as a whole.
 fn parse(doc: &str) -> Json {
     serde_json::from_str(doc).unwrap_or_else(|_| Json::from(doc))
 }
 
-fn json(value: &Value<'_>) -> Json {
+fn to_json(value: &Value<'_>) -> Json {
     match value {
         Value::Text(text) => text.as_deref().into(),
         Value::Int(int) => (*int).into(),
@@ -234,6 +288,41 @@ mod tests {
         rows.flat_map(|row| &row.fields)
             .map(|it| (it.field.as_str(), text(&it.old), text(&it.new)))
             .collect()
+    }
+
+    #[test]
+    fn what_is_parked_of_a_key_differs_with_its_row_or_alone_and_in_the_order_of_keys() {
+        let mut tally = Tally::new(vec!["seq", "status"]);
+        let parked = |events| ParkedSide { events, since: 9 };
+        let key = Uuid::from_u128;
+        for (rebuilt, of, events) in [
+            (false, 1, 1),
+            (true, 1, 1),
+            (false, 2, 1),
+            (true, 3, 2),
+            (false, 4, 1),
+            (true, 4, 2),
+        ] {
+            tally.park(rebuilt, key(of), parked(events));
+        }
+        let (old, new) = (side("Paid", "{}"), side("Shipped", "{}"));
+        tally.take(&Pair {
+            key: key(3),
+            old,
+            new,
+        });
+        let found = tally.into_verification(Position(7), [1, 1]);
+        let keys: Vec<_> = found.differences.iter().map(|row| row.key).collect();
+        assert_eq!((found.differing, keys), (3, vec![key(2), key(3), key(4)]));
+        let two = r#"{"events":2,"since":9}"#.to_owned();
+        let one = two.replace('2', "1");
+        let expected = [
+            ("parked", one.clone(), String::new()),
+            ("status", r#""Paid""#.into(), r#""Shipped""#.into()),
+            ("parked", String::new(), two.clone()),
+            ("parked", one, two),
+        ];
+        assert_eq!(told(&found), expected);
     }
 
     #[test]

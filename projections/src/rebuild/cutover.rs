@@ -71,8 +71,9 @@ pub(super) async fn verify<P: Projection>(
     } else {
         Vec::new()
     };
-    let tables = [live.number, projector.generation()].map(|number| P::TABLE.table(number));
-    let (tally, rows) = snapshot.compare(tables, Tally::new(columns)).await?;
+    let generations = [live.number, projector.generation()];
+    let compared = snapshot.compare(P::TABLE, generations, Tally::new(columns));
+    let (tally, rows) = compared.await?;
     Ok(tally.into_verification(position, rows))
 }
 

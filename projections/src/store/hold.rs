@@ -18,15 +18,16 @@ pub(crate) enum Snapshot {
 }
 
 impl Snapshot {
-    /// Has the rows of two tables counted that differ; returns how many rows each has, too.
+    /// Has the rows of two tables counted that differ, or of which not the same is parked; returns how many rows each has, too.
     pub(crate) async fn compare(
         self,
-        tables: [String; 2],
+        def: &'static TableDef,
+        generations: [i64; 2],
         tally: Tally,
     ) -> Result<(Tally, [u64; 2]), StoreError> {
         match self {
-            Self::Postgres(snapshot) => snapshot.compare(tables, tally).await,
-            Self::Sqlite(snapshot) => snapshot.compare(tables, tally).await,
+            Self::Postgres(snapshot) => snapshot.compare(def, generations, tally).await,
+            Self::Sqlite(snapshot) => snapshot.compare(def, generations, tally).await,
         }
     }
 }

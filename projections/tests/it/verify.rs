@@ -8,13 +8,14 @@ use std::time::Duration;
 use eventstore::testing::{TestLog, each_backend};
 use projections::{Phase, RebuildError, RebuildOptions, RebuildReport, Verification, View};
 use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::oracle::expected;
 use crate::story::{Life, order_of};
-use crate::world::{World, tamper, tell, tell_many};
+use crate::world::{World, literal, stream_append, tamper, tell, tell_many};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -245,6 +246,87 @@ async fn the_live_projector_is_not_held_while_rows_are_compared() {
         let found = report.verification.unwrap();
         assert_eq!((found.position, found.differing), (before, 0));
         assert_eq!((report.position, report.live), (last, true));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_what_lists_are_searched_and_ordered_by() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        tell_many(&world.log, 0..30).await;
+        world.catch_up().await;
+        let drifts = [
+            (1, "customer_id", "'somebody'"),
+            (2, "status", "NULL"),
+            (3, "payment_status", "'Drifted'"),
+            (4, "delivery_status", "'Lost'"),
+            (5, "waybill", "'0'"),
+            (6, "placed_at", "7"),
+            (7, "changed", "NULL"),
+            (8, "seq", "1000000"),
+        ];
+        for (number, column, value) in drifts {
+            let key = literal(&world.at, order_of(number));
+            tamper(
+                &world.at,
+                &format!("UPDATE view_customer_1 SET {column} = {value} WHERE key = {key}"),
+            );
+        }
+        let report = rebuild(&world, &verifying()).await.unwrap();
+        let found = report.verification.unwrap();
+        let mut told: Vec<_> = found
+            .differences
+            .iter()
+            .map(|row| (row.key, row.fields.len(), row.fields[0].field.as_str()))
+            .collect();
+        let mut planted = drifts.map(|(number, column, _)| (order_of(number), 1, column));
+        told.sort_unstable();
+        planted.sort_unstable();
+        assert_eq!(told, planted);
+        assert!(!report.live);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_a_key_that_stands_still_in_one_table_only() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        tell_many(&world.log, 0..10).await;
+        let data = RawValue::from_string(String::from("{}")).unwrap();
+        for number in [2, 3] {
+            let poison = stream_append("order", order_of(number), "Teleported", 1, data.clone());
+            world.log.append(vec![poison]).await.unwrap();
+        }
+        world.catch_up().await;
+        let clean = rebuild(&world, &verifying()).await.unwrap();
+        assert_eq!(clean.verification.unwrap().differing, 0);
+        // One that is parked in both, one that the live table does not know of, and one too many.
+        let (lost, made_up) = (order_of(2), order_of(5));
+        let (first, second) = (literal(&world.at, lost), literal(&world.at, made_up));
+        tamper(
+            &world.at,
+            &format!(
+                "DELETE FROM projection_parked WHERE view = 'customer' AND key = {first};
+                 INSERT INTO projection_parked (view, generation, key, position, event_type, reason)
+                 VALUES ('customer', {}, {second}, 1, 'x', 'x')",
+                clean.generation
+            ),
+        );
+        let report = rebuild(&world, &verifying()).await.unwrap();
+        let found = report.verification.unwrap();
+        let mut expected = vec![lost, made_up];
+        expected.sort_unstable();
+        assert_eq!((found.differing, keys(&found)), (2, expected));
+        let of = |key| found.differences.iter().find(|row| row.key == key).unwrap();
+        assert_eq!(of(lost).fields[0].field, "parked");
+        assert_eq!(of(lost).fields[0].old, None);
+        assert_eq!(
+            of(made_up).fields[0].old,
+            Some(json!({ "events": 1, "since": 1 }))
+        );
+        assert!(!report.live);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use super::PostgresViews;
 use crate::error::StoreError;
 use crate::table::{TableDef, Value};
-use crate::verify::{Pair, Side, Tally};
+use crate::verify::{Pair, ParkedSide, Side, Tally};
 
 /// All tables as they were when it was taken. Dropping it closes its connection.
 pub(crate) struct Snapshot {
@@ -45,10 +45,20 @@ impl PostgresViews {
 impl Snapshot {
     pub(crate) async fn compare(
         self,
-        tables: [String; 2],
+        def: &'static TableDef,
+        generations: [i64; 2],
         mut tally: Tally,
     ) -> Result<(Tally, [u64; 2]), StoreError> {
         let connection = self.connection.as_ref().ok_or(StoreError::WriterGone)?;
+        let tables = generations.map(|generation| def.table(generation));
+        for row in connection
+            .query(&def.parked_query(generations), &[])
+            .await?
+        {
+            let (events, since) = (row.get(2), row.get(3));
+            let rebuilt = row.get::<_, i64>(0) == generations[1];
+            tally.park(rebuilt, row.get(1), ParkedSide { events, since });
+        }
         let counts = connection
             .query_one(&TableDef::counts_query(&tables), &[])
             .await?;

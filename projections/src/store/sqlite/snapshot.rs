@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::{SqliteViews, tables};
 use crate::error::StoreError;
 use crate::table::{TableDef, Value};
-use crate::verify::{Pair, Side, Tally};
+use crate::verify::{Pair, ParkedSide, Side, Tally};
 
 /// All tables as they were when it was taken: a connection of its own in a transaction.
 pub(crate) struct Snapshot {
@@ -34,24 +34,34 @@ impl SqliteViews {
 impl Snapshot {
     pub(crate) async fn compare(
         self,
-        tables: [String; 2],
+        def: &'static TableDef,
+        generations: [i64; 2],
         tally: Tally,
     ) -> Result<(Tally, [u64; 2]), StoreError> {
-        spawn_blocking(move || self.compare_here(&tables, tally))
+        spawn_blocking(move || self.compare_here(def, generations, tally))
             .await
             .map_err(|_| StoreError::WriterGone)?
     }
 
     fn compare_here(
         &self,
-        tables: &[String; 2],
+        def: &'static TableDef,
+        generations: [i64; 2],
         mut tally: Tally,
     ) -> Result<(Tally, [u64; 2]), StoreError> {
-        let counts = TableDef::counts_query(tables);
+        let both = generations.map(|generation| def.table(generation));
+        let mut statement = self.connection.prepare(&def.parked_query(generations))?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            let (events, since) = (row.get(2)?, row.get(3)?);
+            let rebuilt = row.get::<_, i64>(0)? == generations[1];
+            tally.park(rebuilt, tables::uuid(row, 1)?, ParkedSide { events, since });
+        }
+        let counts = TableDef::counts_query(&both);
         let rows: [i64; 2] = self
             .connection
             .query_row(&counts, [], |row| Ok([row.get(0)?, row.get(1)?]))?;
-        let sql = TableDef::compare_query(tables, tally.columns());
+        let sql = TableDef::compare_query(&both, tally.columns());
         let mut statement = self.connection.prepare(&sql)?;
         let width = statement.column_count();
         let mut found = statement.query([])?;
