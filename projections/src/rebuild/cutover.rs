@@ -28,8 +28,7 @@ pub(super) async fn cut_over<P: Projection>(
 ) -> Result<(), RunError> {
     let mut more = true;
     while more {
-        let paged = projector.page_up_to(site, until).await?;
-        more = matches!(paged, Paged::Applied { full: true } | Paged::Verb);
+        more = goes_on(site, projector.page_up_to(site, until).await?)?;
         let position = projector.checkpoint().position;
         let total = site.log.head().await?.min(until).max(position);
         report.tell(Phase::CatchingUp, position, total);
@@ -89,8 +88,7 @@ async fn hold_within_reach<P: Projection>(
         let mut more = true;
         while more {
             let paged = projector.page_up_to(site, near).await;
-            let paged = paged.map_err(RebuildError::Failed)?;
-            more = matches!(paged, Paged::Applied { full: true } | Paged::Verb);
+            more = goes_on(site, paged.map_err(RebuildError::Failed)?)?;
         }
         let live = claim.hold_live(P::TABLE).await?;
         let live = live.ok_or(StoreError::NoTable { view: site.name() })?;
@@ -106,6 +104,16 @@ async fn hold_within_reach<P: Projection>(
             });
         }
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whether there is more to take. Nobody else writes to the table that is built, unless they have taken it over.
+fn goes_on(site: &Site, paged: Paged) -> Result<bool, StoreError> {
+    match paged {
+        Paged::Applied { full } => Ok(full),
+        Paged::Verb => Ok(true),
+        Paged::CaughtUp => Ok(false),
+        Paged::Fenced => Err(StoreError::Replaced { view: site.name() }),
     }
 }
 
