@@ -10,7 +10,7 @@ use crate::error::RunError;
 use crate::fold::{Fold, Part, UnreadableRow};
 use crate::parking::ParkedRecord;
 use crate::projection::Projection;
-use crate::release::{EVENTS_MAX, Parked, Release, Released};
+use crate::release::{Parked, Release, Released};
 use crate::site::Site;
 use crate::store::{Committed, Generation, PageCommit, Store};
 use crate::verbs::{self, Verbs};
@@ -144,15 +144,14 @@ impl<P: Projection> Projector<P> {
 
     /// Takes what an older build parked because it did not know its type, if this one does.
     pub(crate) async fn take_what_was_unknown(&mut self, site: &Site) -> Result<Paged, RunError> {
-        let unknown = site
-            .store
-            .parked_as_unknown(P::TABLE, self.generation, EVENTS_MAX)
-            .await?;
-        let mut keys: Vec<Uuid> = unknown
-            .iter()
-            .filter(|it| codec::knows(&it.event_type, it.schema_version))
-            .map(|it| it.key)
-            .collect();
+        let store = &site.store;
+        let mut keys: Vec<Uuid> = Vec::new();
+        for of in store.unknown_types(P::TABLE, self.generation).await? {
+            if codec::knows(&of.event_type, of.schema_version) {
+                let more = store.keys_of_unknown(P::TABLE, self.generation, of, KEYS_RELEASED + 1);
+                keys.extend(more.await?);
+            }
+        }
         keys.sort_unstable();
         keys.dedup();
         if keys.is_empty() {

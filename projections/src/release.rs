@@ -17,7 +17,7 @@ use crate::store::ParkedAt;
 
 /// Parked events that are taken at once. A key with more of them is released by folding the view anew,
 /// which takes no longer and holds nothing up.
-pub(crate) const EVENTS_MAX: usize = 10_000;
+const EVENTS_MAX: usize = 10_000;
 
 /// Parked events that lie within so many positions are read at once, with what lies between them.
 const NEIGHBOURS: i64 = 200;

@@ -19,7 +19,7 @@ mod readers;
 mod sqlite;
 mod writer;
 
-pub(crate) use forms::{Building, Committed, Generation, PageCommit, ParkedAt, Tally, UnknownAt};
+pub(crate) use forms::{Building, Committed, Generation, PageCommit, ParkedAt, Tally, UnknownType};
 pub(crate) use hold::{RebuildClaim, Snapshot};
 pub(crate) use postgres::PostgresViews;
 pub(crate) use sqlite::SqliteViews;
@@ -122,14 +122,24 @@ impl Store {
         on_each!(self, store => store.parked_of(def, generation, key, limit))
     }
 
-    /// What is parked for an unknown type, the oldest first.
-    pub(crate) async fn parked_as_unknown(
+    /// The types of events that are parked because they were not known.
+    pub(crate) async fn unknown_types(
         &self,
         def: &'static TableDef,
         generation: i64,
+    ) -> Result<Vec<UnknownType>, StoreError> {
+        on_each!(self, store => store.unknown_types(def, generation))
+    }
+
+    /// Keys of which such an event is parked.
+    pub(crate) async fn keys_of_unknown(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        of: UnknownType,
         limit: usize,
-    ) -> Result<Vec<UnknownAt>, StoreError> {
-        on_each!(self, store => store.parked_as_unknown(def, generation, limit))
+    ) -> Result<Vec<Uuid>, StoreError> {
+        on_each!(self, store => store.keys_of_unknown(def, generation, of, limit))
     }
 
     /// Whether nothing can be written any more. In Postgres every write has a connection of its own, so that none of them ends

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use eventstore::{Checkpoint, Position};
-use uuid::Uuid;
 
 use crate::fold::Changes;
 use crate::parking::ParkedRecord;
@@ -77,10 +76,9 @@ pub(crate) struct ParkedAt {
     pub(crate) breaks_stream: bool,
 }
 
-/// Keys of which an event is parked because an older build did not know its type.
+/// A type of events that are parked because an older build did not know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UnknownAt {
-    pub(crate) key: Uuid,
+pub(crate) struct UnknownType {
     pub(crate) event_type: String,
     pub(crate) schema_version: i16,
 }

@@ -89,6 +89,29 @@ async fn what_an_older_build_did_not_know_is_taken_at_start_by_one_that_does() {
 }
 
 #[tokio::test]
+async fn what_is_known_now_is_taken_however_much_before_it_is_not() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        let unknown = half_known(&world, 1).await;
+        left_parked(&world, order_of(1), &unknown, true).await;
+        let other = literal(&world.at, order_of(2));
+        tamper(
+            &world.at,
+            &format!(
+                "INSERT INTO projection_parked (view, generation, key, position, event_type, reason, cause, schema_version)
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                 SELECT 'customer', 1, {other}, -i, 'OrderTeleported', 'of old', 'unknown', 1 FROM n"
+            ),
+        );
+        world.catch_up().await;
+        let status = world.views.status_of(View::Customer).await.unwrap();
+        let left: Vec<_> = status.parked.iter().map(|parked| parked.key).collect();
+        assert_eq!(left, [order_of(2)]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_parked_before_causes_were_kept_is_taken_when_an_operator_says_so() {
     each_backend(async |at: TestLog| {
         let world = World::open(at).await;

@@ -9,7 +9,7 @@ use super::PostgresViews;
 use crate::error::StoreError;
 use crate::parking::{BUILD, Cause, ParkedEvent, ParkedKey, ParkedRecord, Parking};
 use crate::release::Released;
-use crate::store::{ParkedAt, UnknownAt};
+use crate::store::{ParkedAt, UnknownType};
 use crate::table::TableDef;
 
 impl PostgresViews {
@@ -109,25 +109,41 @@ impl PostgresViews {
         Ok(rows.iter().map(at).collect())
     }
 
-    pub(crate) async fn parked_as_unknown(
+    pub(crate) async fn unknown_types(
         &self,
         def: &'static TableDef,
         generation: i64,
-        limit: usize,
-    ) -> Result<Vec<UnknownAt>, StoreError> {
-        let sql = "SELECT key, event_type, schema_version FROM projection_parked
-                   WHERE view = $1 AND generation = $2 AND cause = 'unknown' AND schema_version IS NOT NULL
-                   ORDER BY position LIMIT $3";
+    ) -> Result<Vec<UnknownType>, StoreError> {
+        let sql = "SELECT DISTINCT event_type, schema_version FROM projection_parked
+                   WHERE view = $1 AND generation = $2 AND cause = 'unknown' AND schema_version IS NOT NULL";
         let client = self.pool.get().await?;
-        let rows = client
-            .query(sql, &[&def.view, &generation, &most(limit)])
-            .await?;
-        let unknown = |row: &Row| UnknownAt {
-            key: row.get(0),
-            event_type: row.get(1),
-            schema_version: row.get(2),
+        let rows = client.query(sql, &[&def.view, &generation]).await?;
+        let unknown = |row: &Row| UnknownType {
+            event_type: row.get(0),
+            schema_version: row.get(1),
         };
         Ok(rows.iter().map(unknown).collect())
+    }
+
+    pub(crate) async fn keys_of_unknown(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        of: UnknownType,
+        limit: usize,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = "SELECT DISTINCT key FROM projection_parked
+                   WHERE view = $1 AND generation = $2 AND cause = 'unknown'
+                     AND event_type = $3 AND schema_version = $4 LIMIT $5";
+        let client = self.pool.get().await?;
+        let (event_type, version) = (&of.event_type, &of.schema_version);
+        let rows = client
+            .query(
+                sql,
+                &[&def.view, &generation, event_type, version, &most(limit)],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{SqliteViews, tables};
 use crate::error::StoreError;
 use crate::parking::{BUILD, Cause, ParkedEvent, ParkedKey, Parking};
-use crate::store::{PageCommit, ParkedAt, UnknownAt};
+use crate::store::{PageCommit, ParkedAt, UnknownType};
 use crate::table::TableDef;
 
 impl SqliteViews {
@@ -128,27 +128,44 @@ impl SqliteViews {
         .await
     }
 
-    pub(crate) async fn parked_as_unknown(
+    pub(crate) async fn unknown_types(
         &self,
         def: &'static TableDef,
         generation: i64,
-        limit: usize,
-    ) -> Result<Vec<UnknownAt>, StoreError> {
+    ) -> Result<Vec<UnknownType>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT key, event_type, schema_version FROM projection_parked
-                 WHERE view = ?1 AND generation = ?2 AND cause = 'unknown' AND schema_version IS NOT NULL
-                 ORDER BY position LIMIT ?3",
+                "SELECT DISTINCT event_type, schema_version FROM projection_parked
+                 WHERE view = ?1 AND generation = ?2 AND cause = 'unknown' AND schema_version IS NOT NULL",
             )?;
-            let unknown =
-                statement.query_map(params![def.view, generation, most(limit)], |row| {
-                    Ok(UnknownAt {
-                        key: tables::uuid(row, 0)?,
-                        event_type: row.get(1)?,
-                        schema_version: row.get(2)?,
-                    })
-                })?;
+            let unknown = statement.query_map(params![def.view, generation], |row| {
+                Ok(UnknownType {
+                    event_type: row.get(0)?,
+                    schema_version: row.get(1)?,
+                })
+            })?;
             Ok(unknown.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    pub(crate) async fn keys_of_unknown(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        of: UnknownType,
+        limit: usize,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT key FROM projection_parked
+                 WHERE view = ?1 AND generation = ?2 AND cause = 'unknown'
+                   AND event_type = ?3 AND schema_version = ?4 LIMIT ?5",
+            )?;
+            let (event_type, version) = (of.event_type, of.schema_version);
+            let wanted = params![def.view, generation, event_type, version, most(limit)];
+            let keys = statement.query_map(wanted, |row| tables::uuid(row, 0))?;
+            Ok(keys.collect::<Result<_, _>>()?)
         })
         .await
     }
