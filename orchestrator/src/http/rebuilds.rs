@@ -61,17 +61,18 @@ impl Rebuilds {
             }
             all.insert(view.as_str(), fresh.clone());
         }
-        let (this, views, stop) = (self.clone(), views.clone(), stop.clone());
+        let (views, stop) = (views.clone(), stop.clone());
+        let under_way = UnderWay {
+            rebuilds: self.clone(),
+            view: view.as_str(),
+            ended: fresh
+                .clone()
+                .failed("it has died: a defect of ours".to_owned(), None),
+        };
         tasks.spawn(async move {
+            let mut under_way = under_way;
             let work = views.rebuild_with(view, &options, |_| {});
-            let ended = fresh.ended(stop.run_until_cancelled(work).await);
-            if let Some(error) = &ended.error {
-                tracing::error!(%error, view = view.as_str(), "a view could not be rebuilt");
-            }
-            this.all
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(view.as_str(), ended);
+            under_way.ended = fresh.ended(stop.run_until_cancelled(work).await);
         });
         true
     }
@@ -87,15 +88,40 @@ impl Rebuilds {
     }
 }
 
+/// A rebuild on its task; however that ends, it is not under way any more.
+struct UnderWay {
+    rebuilds: Rebuilds,
+    view: &'static str,
+    /// What it has come to; until it says so itself, that it has died.
+    ended: Rebuild,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(error) = &self.ended.error {
+            tracing::error!(%error, view = self.view, "a view could not be rebuilt");
+        }
+        let mut all = self
+            .rebuilds
+            .all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(self.view, self.ended.clone());
+    }
+}
+
 impl Rebuild {
-    /// `None`: the server was stopped first.
-    fn ended(self, result: Option<Result<RebuildReport, RebuildError>>) -> Rebuild {
-        let failed = |error: String, code| Rebuild {
+    fn failed(self, error: String, code: Option<&'static str>) -> Rebuild {
+        Rebuild {
             state: "failed",
             error: Some(error),
             code,
-            ..self.clone()
-        };
+            ..self
+        }
+    }
+
+    /// `None`: the server was stopped first.
+    fn ended(self, result: Option<Result<RebuildReport, RebuildError>>) -> Rebuild {
         match result {
             Some(Ok(report)) => Rebuild {
                 state: "done",
@@ -103,10 +129,10 @@ impl Rebuild {
                 ..self
             },
             Some(Err(error @ RebuildError::NothingToResume { .. })) => {
-                failed(error.to_string(), Some(NOTHING_TO_RESUME))
+                self.failed(error.to_string(), Some(NOTHING_TO_RESUME))
             }
-            Some(Err(error)) => failed(chain(&error), None),
-            None => failed(
+            Some(Err(error)) => self.failed(chain(&error), None),
+            None => self.failed(
                 "the server was stopped; the rebuild can be resumed".to_owned(),
                 None,
             ),
@@ -124,4 +150,39 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rebuild_that_has_died_is_not_under_way_any_more() {
+        let rebuilds = Rebuilds::default();
+        let running = Rebuild {
+            state: "running",
+            started_at: Utc::now(),
+            report: None,
+            code: None,
+            error: None,
+        };
+        let view = "customer";
+        let all = rebuilds.all.lock();
+        all.expect("nobody has it").insert(view, running.clone());
+        let under_way = UnderWay {
+            rebuilds: rebuilds.clone(),
+            view,
+            ended: running.failed("it has died".to_owned(), None),
+        };
+        let died = tokio::spawn(async move {
+            let _under_way = under_way;
+            panic!("planted");
+        });
+        assert!(died.await.is_err_and(|error| error.is_panic()));
+        let last = rebuilds.last(view).expect("it was one");
+        assert_eq!(
+            (last.state, last.error.as_deref()),
+            ("failed", Some("it has died"))
+        );
+    }
 }
