@@ -40,6 +40,9 @@ pub struct TextRule {
     pub multiline: bool,
 }
 
+/// What a person gives as the reason of something. It is kept in the log for ever.
+pub const REASON: TextRule = TextRule::line("The reason", 500);
+
 impl TextRule {
     /// A text of one line.
     pub const fn line(name: &'static str, chars_max: usize) -> Self {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::error::ReadError;
 use crate::store::{Backend, Inner};
 
-/// Longest subject name, so that it always fits an index row.
-pub const SUBJECT_MAX_BYTES: usize = 200;
+/// Longest subject name: 200 characters of any script. An index row of Postgres holds three times as much.
+pub const SUBJECT_MAX_BYTES: usize = 800;
 
 /// A wrapped key and the id that sealed texts name it by.
 #[derive(Clone, PartialEq, Eq)]

@@ -112,4 +112,4 @@ pub use scan::Scan;
 pub use stats::{StoreStats, WriterState};
 pub use store::{EventStore, PAGE_MAX, RELATED_MAX};
 pub use stream::{CATEGORY_MAX_BYTES, Category, InvalidName, StreamId};
-pub use vault::{MasterKeyFile, Vault, VaultError};
+pub use vault::{MasterKeyFile, Sealer, Vault, VaultError};

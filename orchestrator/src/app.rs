@@ -80,7 +80,7 @@ pub enum StartError {
     Claim(#[source] ReadError),
     /// Another process on this log has providers of its own.
     #[error(
-        "another process on this database has the built-in simulator within it, and two know nothing of each other's books: run          `bookmarket simulate` once and give every process its --simulator-url, or the credentials of all providers"
+        "another process on this database has the built-in simulator within it, and two know nothing of each other's books: run `bookmarket simulate` once and give every process its --simulator-url, or the credentials of all providers"
     )]
     Claimed,
     /// The built-in providers have no place for their ledger.
@@ -147,8 +147,7 @@ impl App {
         sagas: ChooseSagas,
     ) -> Result<App, StartError> {
         codec::check()?;
-        settings.roles.check(settings)?;
-        parts::check_times(&settings.edge)?;
+        settings.check()?;
         let callers = Callers::load(settings.edge.api_tokens.as_deref())?;
         let listener = parts::listen(&settings.edge, &callers).await?;
         let places = settings.store.places()?;

@@ -23,8 +23,9 @@ use providers::ProviderSettings;
 use roles::RoleSettings;
 use secrecy::{ExposeSecret, SecretString};
 use store::StoreSettings;
+pub use value::BUDGET_MAX;
 pub(crate) use value::secret;
-use value::{origin, some_time, time};
+use value::{budget, origin, some_budget, some_time, time};
 
 /// A secret file larger than this is not a secret but a mistake (a device, a wrong path).
 const SECRET_FILE_MAX: u64 = 64 * 1024;
@@ -196,13 +197,13 @@ pub struct OrderSettings {
     )]
     pub default_currency: Currency,
     /// How long `POST /orders` waits for the payment before it answers 202 `Pending`
-    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = some_time, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_BUDGET", value_name = "TIME", default_value = "5s", value_parser = some_budget, hide_short_help = true)]
     pub payment_budget: Duration,
     /// After this long no charge is attempted any more; an order that is still unpaid is rejected
     #[arg(long, global = true, env = "BOOKMARKET_PAYMENT_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = some_time, hide_short_help = true)]
     pub payment_deadline: Duration,
     /// How long `DELETE /orders/{id}` waits for the cancellation before it answers 202 `Canceling`
-    #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
+    #[arg(long, global = true, env = "BOOKMARKET_CANCEL_BUDGET", value_name = "TIME", default_value = "5s", value_parser = budget, hide_short_help = true)]
     pub cancel_budget: Duration,
     /// How long a message is tried; later nobody wants to read it
     #[arg(long, global = true, env = "BOOKMARKET_MESSAGE_BUDGET", value_name = "TIME", default_value = "24h", value_parser = some_time, hide_short_help = true)]
@@ -255,6 +256,27 @@ pub struct LogSettings {
     /// How log lines look
     #[arg(long, global = true, env = "BOOKMARKET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Compact, hide_short_help = true)]
     pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// What cannot go together, although each value is good alone. A process refuses to start with it.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.broker.target()?;
+        self.edge.check()?;
+        self.roles.check(self)
+    }
+}
+
+impl EdgeSettings {
+    /// Times that contradict each other.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.drain_delay >= self.shutdown_grace && !self.drain_delay.is_zero() {
+            return Err(ConfigError::Unusable(
+                "--drain-delay leaves nothing of --shutdown-grace: give it less".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl ClientSettings {

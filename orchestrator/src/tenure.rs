@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use eventstore::{EventStore, Lease, ReadError};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Renewals in the time of a lease: one that fails is no loss yet.
 const RENEWALS: u32 = 4;
 
+/// How long giving back waits for a renewal that is on its way. It would be taken for one of a holder that is still there if it
+/// came after.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// A lease that is held. Dropping it stops the renewals; it ends by itself then.
 pub(crate) struct Tenure {
     store: EventStore,
     lease: Lease,
     over: CancellationToken,
+    given_back: CancellationToken,
     renewing: JoinHandle<()>,
 }
 
@@ -33,13 +38,19 @@ impl Tenure {
         let Some(lease) = store.try_lease(name, owner, ttl).await? else {
             return Ok(None);
         };
-        let over = CancellationToken::new();
-        let renewing = renew(store.clone(), lease.clone(), ttl, until, over.clone());
+        let (over, given_back) = (CancellationToken::new(), CancellationToken::new());
+        let renewing = Renewing {
+            store: store.clone(),
+            lease: lease.clone(),
+            ttl,
+            given_back: given_back.clone(),
+        };
         Ok(Some(Tenure {
             store: store.clone(),
             lease,
-            over,
-            renewing: tokio::spawn(renewing),
+            over: over.clone(),
+            given_back,
+            renewing: tokio::spawn(renewing.run(until, over)),
         }))
     }
 
@@ -57,8 +68,10 @@ impl Tenure {
     }
 
     /// Gives the lease back, so that another process need not wait for its end.
-    pub(crate) async fn end(self) {
-        self.renewing.abort();
+    pub(crate) async fn end(mut self) {
+        self.given_back.cancel();
+        // If it takes longer, the lease ends by itself.
+        let _ = timeout(ON_ITS_WAY, &mut self.renewing).await;
         if let Err(error) = self.store.release_lease(&self.lease).await {
             tracing::debug!(%error, lease = self.lease.name, "the lease ends by itself");
         }
@@ -71,24 +84,34 @@ impl Drop for Tenure {
     }
 }
 
-async fn renew(
+/// What the renewals need.
+struct Renewing {
     store: EventStore,
     lease: Lease,
     ttl: Duration,
-    mut until: Instant,
-    over: CancellationToken,
-) {
-    let _ended = over.drop_guard();
-    loop {
-        sleep(ttl / RENEWALS).await;
-        let asked = Instant::now();
-        match timeout_at(until, store.try_lease(&lease.name, lease.owner, ttl)).await {
-            // A new token: in between, the lease was somebody else's.
-            Ok(Ok(Some(renewed))) if renewed.token == lease.token => until = asked + ttl,
-            Ok(Err(error)) if Instant::now() < until => {
-                tracing::warn!(%error, lease = lease.name, "the lease was not renewed yet");
+    given_back: CancellationToken,
+}
+
+impl Renewing {
+    /// Renews until the lease is lost or given back, but never stops halfway through a renewal.
+    async fn run(self, mut until: Instant, over: CancellationToken) {
+        let _ended = over.drop_guard();
+        let Renewing { store, lease, .. } = &self;
+        loop {
+            let pause = sleep(self.ttl / RENEWALS);
+            if self.given_back.run_until_cancelled(pause).await.is_none() {
+                return;
             }
-            Ok(_) | Err(_) => return,
+            let asked = Instant::now();
+            let renewal = store.try_lease(&lease.name, lease.owner, self.ttl);
+            match timeout_at(until, renewal).await {
+                // A new token: in between, the lease was somebody else's.
+                Ok(Ok(Some(renewed))) if renewed.token == lease.token => until = asked + self.ttl,
+                Ok(Err(error)) if Instant::now() < until => {
+                    tracing::warn!(%error, lease = lease.name, "the lease was not renewed yet");
+                }
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 }

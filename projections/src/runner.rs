@@ -20,6 +20,13 @@ use crate::verbs::{Verbs, pause_of};
 /// far less per event; an event that comes alone, or that somebody waits for, is taken at once.
 const GATHER: Duration = Duration::from_millis(25);
 
+/// The same after pages that took long: a projector rests twice as long as it worked, so that a busy machine has orders to take
+/// and the next page writes a row once where it would have been written three times.
+const REST: u32 = 2;
+
+/// Longest rest. Views stay within a quarter of a second of the log.
+const REST_MAX: Duration = Duration::from_millis(100);
+
 /// How often to look whether the own table was replaced, which a projector with nothing to store would
 /// not notice.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -104,11 +111,14 @@ async fn follow<P: Projection>(site: &Site) -> Result<Infallible, RunError> {
         }
         match paged {
             Paged::Applied { full: true } => {}
-            Paged::Applied { full: false } => gather(site, started).await,
+            Paged::Applied { full: false } => {
+                let rest = (started.elapsed() * REST).clamp(GATHER, REST_MAX);
+                gather(site, Instant::now() + rest).await;
+            }
             Paged::CaughtUp => {
                 let at = projector.checkpoint().position;
                 site.log.wait_past(at, LOOK_EVERY).await?;
-                gather(site, started).await;
+                gather(site, started + GATHER).await;
             }
             Paged::Verb => heed(site).await?,
             Paged::Fenced => {
@@ -203,10 +213,10 @@ async fn stand_by<P: Projection>(site: &Site, generation: i64) -> Result<(), Run
     }
 }
 
-/// Waits until `GATHER` after `started`, or until somebody is in a hurry.
-async fn gather(site: &Site, started: Instant) {
+/// Waits until then, or until somebody is in a hurry.
+async fn gather(site: &Site, until: Instant) {
     tokio::select! {
-        () = sleep_until(started + GATHER) => {}
+        () = sleep_until(until) => {}
         () = site.live.hurried() => {}
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum Known {
 }
 
 impl Cache {
-    /// The key that new texts of a subject are sealed under.
+    /// The key that the subject had when it was last looked up.
     pub(super) fn current(&self, subject: &str) -> Option<(Uuid, Arc<Cipher>)> {
         let entries = self.entries();
         let entry = entries

@@ -61,7 +61,8 @@ pub enum VaultError {
 
 /// Seals and unseals texts of data subjects with AES-256-GCM. Cheap to clone.
 ///
-/// Unwrapped keys are kept for a short while; an erasure by another process is noticed within 60 seconds.
+/// Unwrapped keys are kept for a short while: what was sealed before an erasure by another process may be read here for 60 seconds
+/// more. Nothing is sealed under such a key any more.
 #[derive(Debug, Clone)]
 pub struct Vault {
     inner: Arc<Inner>,
@@ -73,6 +74,26 @@ struct Inner {
     master: Cipher,
     fingerprints: hmac::Key,
     cache: Cache,
+}
+
+/// Seals texts of one subject, for as long as a command takes: it holds the key that the subject had when it was asked for.
+#[derive(Debug)]
+pub struct Sealer {
+    subject: String,
+    id: Uuid,
+    cipher: Arc<Cipher>,
+}
+
+impl Sealer {
+    /// Seals a text.
+    pub fn seal(&self, plaintext: &str) -> Result<String, VaultError> {
+        let mut bytes = self.id.as_bytes().to_vec();
+        bytes.extend(
+            self.cipher
+                .seal(self.subject.as_bytes(), plaintext.as_bytes())?,
+        );
+        Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
 }
 
 impl Vault {
@@ -99,30 +120,44 @@ impl Vault {
         Ok(vault)
     }
 
-    /// Seals a text for a subject, which gets a key if it has none.
-    pub async fn seal(&self, subject: &str, plaintext: &str) -> Result<String, VaultError> {
-        check(subject)?;
-        let (id, cipher) = match self.inner.cache.current(subject) {
-            Some(known) => known,
+    /// What seals texts for a subject, which gets a key if it has none. Asks the table: a key that was erased elsewhere a moment ago
+    /// would make what is sealed unreadable from the start.
+    pub async fn sealer(&self, subject: &str) -> Result<Sealer, VaultError> {
+        let (id, cipher) = match self.present(subject).await? {
+            Some(present) => present,
             None => self.load_or_create(subject).await?,
         };
-        let mut bytes = id.as_bytes().to_vec();
-        bytes.extend(cipher.seal(subject.as_bytes(), plaintext.as_bytes())?);
-        Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+        Ok(Sealer {
+            subject: subject.to_owned(),
+            id,
+            cipher,
+        })
+    }
+
+    /// Seals one text for a subject.
+    pub async fn seal(&self, subject: &str, plaintext: &str) -> Result<String, VaultError> {
+        self.sealer(subject).await?.seal(plaintext)
     }
 
     /// Whether a subject has a key: none has who is new, or was erased.
     pub async fn knows(&self, subject: &str) -> Result<bool, VaultError> {
+        Ok(self.present(subject).await?.is_some())
+    }
+
+    /// The key that a subject has in the table.
+    async fn present(&self, subject: &str) -> Result<Option<(Uuid, Arc<Cipher>)>, VaultError> {
         check(subject)?;
-        if self.inner.cache.current(subject).is_some() {
-            return Ok(true);
-        }
         let Some(stored) = self.inner.keys.get(subject).await? else {
-            return Ok(false);
+            return Ok(None);
         };
+        if let Some(known) = self.inner.cache.current(subject)
+            && known.0 == stored.id
+        {
+            return Ok(Some(known));
+        }
         let cipher = self.unwrap_key(subject, &stored)?;
         self.inner.cache.learn(subject, stored.id, &cipher);
-        Ok(true)
+        Ok(Some((stored.id, cipher)))
     }
 
     /// The same for the same bytes under one master key, and worth nothing for guessing them without that key.

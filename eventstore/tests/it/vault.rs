@@ -167,3 +167,37 @@ async fn a_subject_is_known_from_its_first_text_until_it_is_erased() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sealed_under_a_key_that_was_erased_elsewhere() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let store = log.open().await;
+        let here = Vault::open(&store, &file).await.expect("opened");
+        let elsewhere = Vault::open(&store, &file).await.expect("opened");
+        here.seal("customer-1", "x").await.expect("sealed");
+        assert!(elsewhere.erase("customer-1").await.expect("erased"));
+        assert!(!here.knows("customer-1").await.expect("an answer"));
+        let later = here.seal("customer-1", "y").await.expect("sealed");
+        let read = elsewhere.unseal("customer-1", &later).await;
+        assert_eq!(read.expect("unsealed").as_deref(), Some("y"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_may_have_two_hundred_characters_of_any_script() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
+        let vault = Vault::open(&log.open().await, &file).await.expect("opened");
+        let longest = "\u{1d11e}".repeat(200);
+        let sealed = vault.seal(&longest, "x").await.expect("sealed");
+        let read = vault.unseal(&longest, &sealed).await;
+        assert_eq!(read.expect("unsealed").as_deref(), Some("x"));
+        let longer = vault.seal(&format!("{longest}!"), "x").await;
+        assert!(matches!(longer, Err(VaultError::Subject)));
+    })
+    .await;
+}

@@ -87,16 +87,6 @@ fn local_addr(listener: &TcpListener, configured: SocketAddr) -> Result<SocketAd
     })
 }
 
-/// Times that contradict each other.
-pub(super) fn check_times(edge: &EdgeSettings) -> Result<(), ConfigError> {
-    if edge.drain_delay >= edge.shutdown_grace && !edge.drain_delay.is_zero() {
-        return Err(ConfigError::Unusable(
-            "--drain-delay leaves nothing of --shutdown-grace: give it less".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
 /// With the log in Postgres, the data directory still holds the master key and the built-in providers' ledger.
 fn make_data_dir(dir: &Path) -> Result<(), ConfigError> {
     std::fs::create_dir_all(dir).map_err(|error| {

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const KAKAO: Category = Category::from_static("kakao");
 /// Short against an order's whole way, long enough not to load the database with questions.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const LOOK_EVERY: Duration = Duration::from_millis(4);
 const PAGE: usize = 1000;
 /// An order whose message takes longer than this has gone wrong.
 const SENT_WITHIN: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::args::DemoArgs;
 use super::client::Client;
-use super::interrupt::Dismissal;
+use super::interrupt::{Dismissal, INTERRUPTED};
 use super::{output, serve};
 use crate::app::{App, StartError};
 use crate::config::Settings;
@@ -31,35 +31,38 @@ const DELIVERY_AFTER: Duration = Duration::from_secs(4);
 
 /// Runs the demo; then serves on, unless told to end.
 pub(super) async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let mut dismissal = Dismissal::listen()?;
     let folder = Folder::choose(&args)?;
     isolate(&mut settings, &folder);
     let app = start(&mut settings).await?;
-    let client = Client::new(&app.url(), None)?;
-    output::note(format!(
-        "Book Market serves on {} with a store of its own in {}",
-        app.url(),
-        folder.path.display()
-    ));
-    let told = Arc::new(Told::default());
-    let plan = plan::of(args.orders);
-    place::all(&client, &plan, &told).await?;
-    look::until_settled(&app, &told).await?;
-    let good = verify::report(
-        &app,
-        &told,
-        &settings.store.data_dir,
-        settings.client.output,
-    )
-    .await?;
+    let good = tokio::select! {
+        shown = show(&app, &settings, args.orders) => shown?,
+        () = dismissal.asked() => {
+            serve::conclude(app.stop().await)?;
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    };
     let code = if args.exit {
-        app.stop().await;
-        ExitCode::SUCCESS
+        serve::conclude(app.stop().await)?
     } else {
-        let dismissal = Dismissal::listen()?;
         invite(&app);
         serve::finish(app, dismissal).await?
     };
     Ok(if good { code } else { ExitCode::FAILURE })
+}
+
+/// Places that many orders, shows them to the end, and whether the log vouches for the table.
+async fn show(app: &App, settings: &Settings, orders: u32) -> anyhow::Result<bool> {
+    let client = Client::new(&app.url(), None)?;
+    output::note(format!(
+        "Book Market serves on {} with a store of its own in {}",
+        app.url(),
+        settings.store.data_dir.display()
+    ));
+    let told = Arc::new(Told::default());
+    place::all(&client, &plan::of(orders), &told).await?;
+    look::until_settled(app, &told).await?;
+    verify::report(app, &told, &settings.store.data_dir, settings.client.output).await
 }
 
 /// Shows where to look.

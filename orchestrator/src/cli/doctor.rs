@@ -80,6 +80,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         disk(&settings.store.data_dir),
     ];
     findings.extend(providers::look(settings));
+    findings.extend(together(settings));
     match places {
         Ok(places) => findings.extend(store::look(&places).await),
         Err(error) => findings.push(Finding::bad(
@@ -116,6 +117,21 @@ fn table(findings: &[Finding]) -> Table {
         ]);
     }
     table
+}
+
+/// Whether what is good alone goes together. What is not good alone is told where it belongs.
+fn together(settings: &Settings) -> Option<Finding> {
+    if settings.store.places().is_err() || settings.providers.choose().is_err() {
+        return None;
+    }
+    Some(match settings.check() {
+        Ok(()) => Finding::good("configuration", "nothing contradicts itself"),
+        Err(error) => Finding::bad(
+            "configuration",
+            error.to_string(),
+            "correct the setting; `serve` refuses to start with it",
+        ),
+    })
 }
 
 fn callers(settings: &Settings) -> Finding {

@@ -148,7 +148,8 @@ async fn patiently<T>(
 
 fn busy(refusal: &Refusal, safe_to_repeat: bool) -> Option<Duration> {
     let nothing_stored = refusal.is("overloaded") || refusal.is("payment-unavailable");
-    let in_doubt = refusal.status == 503 || refusal.is("idempotency-key-in-progress");
+    let in_doubt = ["idempotency-key-in-progress", "command-in-doubt"];
+    let in_doubt = refusal.status == 503 || in_doubt.iter().any(|name| refusal.is(name));
     let wait = refusal.retry_after.unwrap_or(1).max(1);
     (nothing_stored || (safe_to_repeat && in_doubt)).then(|| Duration::from_secs(wait))
 }
@@ -188,5 +189,11 @@ mod tests {
         assert!(busy(&refusal("overloaded"), false).is_some());
         assert!(busy(&refusal("store-unavailable"), false).is_none());
         assert!(busy(&refusal("store-unavailable"), true).is_some());
+        let in_doubt = Refusal {
+            status: 409,
+            ..refusal("command-in-doubt")
+        };
+        assert!(busy(&in_doubt, false).is_none());
+        assert!(busy(&in_doubt, true).is_some());
     }
 }

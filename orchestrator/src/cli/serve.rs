@@ -31,6 +31,11 @@ pub(super) async fn finish(mut app: App, mut dismissal: Dismissal) -> anyhow::Re
     if let Some(part) = died {
         anyhow::bail!("{part} ended unexpectedly; the log says why");
     }
+    conclude(ended)
+}
+
+/// What it means that a server ended so.
+pub(super) fn conclude(ended: Ended) -> anyhow::Result<ExitCode> {
     match ended {
         Ended::InOrder => Ok(ExitCode::SUCCESS),
         Ended::Cut(what) => {

@@ -51,7 +51,7 @@ impl RoleSettings {
     }
 
     /// What is left to other processes must be within their reach: the log, and the providers' books.
-    pub(crate) fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+    pub(super) fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let only_relays = self.given.iter().all(|role| *role == Role::Relay);
         if only_relays && settings.broker.target()?.is_none() {
             return Err(ConfigError::Unusable(

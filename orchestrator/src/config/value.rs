@@ -25,6 +25,28 @@ pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Longest time that a caller may be kept waiting for an answer. Clients and proxies give up after 30 to 60 seconds, and what is
+/// done around the wait takes time as well.
+pub const BUDGET_MAX: Duration = Duration::from_secs(30);
+
+/// How long a caller waits.
+pub(super) fn budget(text: &str) -> Result<Duration, String> {
+    let budget = time(text)?;
+    if budget > BUDGET_MAX {
+        return Err(format!(
+            "nobody waits longer than {} s for an answer",
+            BUDGET_MAX.as_secs()
+        ));
+    }
+    Ok(budget)
+}
+
+/// How long a caller waits for something that cannot be done in no time.
+pub(super) fn some_budget(text: &str) -> Result<Duration, String> {
+    some_time(text)?;
+    budget(text)
+}
+
 /// What browsers send as `Origin`, to the letter: anything else would allow nobody without a word. Empty is unset.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     const FORM: &str = "it must be * or scheme://host[:port]";
@@ -98,6 +120,14 @@ mod tests {
         assert!(some_time("0s").is_err());
         assert!(some_time("100years").is_err());
         assert!(some_time("5").is_err());
+    }
+
+    #[test]
+    fn nobody_is_kept_waiting_longer_than_clients_wait() {
+        assert_eq!(budget("0s"), Ok(Duration::ZERO));
+        assert_eq!(some_budget("30s"), Ok(BUDGET_MAX));
+        assert!(budget("31s").is_err());
+        assert!(some_budget("0s").is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Erasing a customer: the key of their data is deleted, and the log says so.
 
+use aggregates::field::{FieldError, REASON};
 use aggregates::ids;
+use aggregates::order::CUSTOMER_ID;
 use aggregates::subject::{Erase, Rejection, Subject};
 use chrono::Utc;
 use eventstore::{EventStore, ReadError, Vault, VaultError};
@@ -17,9 +19,12 @@ pub enum Erased {
     NothingLeft,
 }
 
-/// Why a customer is not known to be erased. Repeat it: erasing twice does no harm.
+/// Why a customer is not known to be erased. Unless it is refused, repeat it: erasing twice does no harm.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
+    /// No customer can be called so, or no reason be kept so. Nothing was recorded.
+    #[error("{}", sentences(.0))]
+    Refused(Vec<FieldError>),
     /// The keys cannot be read.
     #[error("the keys cannot be read")]
     Read(#[from] ReadError),
@@ -29,6 +34,11 @@ pub enum EraseError {
     /// The key cannot be deleted.
     #[error("the key cannot be deleted")]
     Vault(#[from] VaultError),
+}
+
+fn sentences(errors: &[FieldError]) -> String {
+    let details: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
+    details.join(" ")
 }
 
 impl Fulfilment {
@@ -52,6 +62,16 @@ pub async fn erase(
     reason: &str,
     actor: &str,
 ) -> Result<Erased, EraseError> {
+    let errors: Vec<FieldError> = [
+        CUSTOMER_ID.check("/customerId", customer),
+        REASON.check("/reason", reason),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !errors.is_empty() {
+        return Err(EraseError::Refused(errors));
+    }
     let command = Erase {
         customer_id: customer.to_owned(),
         reason: reason.to_owned(),

@@ -13,35 +13,28 @@ pub(super) fn is_in(order: &CheckedOrder) -> bool {
 
 /// Seals what of an order is personal under its customer's key. Does not touch the vault where there is nothing to seal.
 pub(super) async fn seal(vault: &Vault, order: &CheckedOrder) -> Result<SealedDetails, VaultError> {
-    let subject = order.customer_id.as_str();
-    let sealed = async |clear: &str| {
-        vault
-            .seal(subject, clear)
-            .await
-            .map(Sealed::from_ciphertext)
+    if !is_in(order) {
+        return Ok(SealedDetails::default());
+    }
+    let sealer = vault.sealer(&order.customer_id).await?;
+    let sealed = |clear: &str| sealer.seal(clear).map(Sealed::from_ciphertext);
+    let payment = |given: &Payment| {
+        Ok::<_, VaultError>(SealedPayment {
+            method: given.method.clone(),
+            token: sealed(given.token.expose())?,
+        })
     };
-    let payment = match &order.payment {
-        Some(Payment { method, token }) => Some(SealedPayment {
-            method: method.clone(),
-            token: sealed(token.expose()).await?,
-        }),
-        None => None,
+    let contact = |given: &Contact| {
+        Ok::<_, VaultError>(SealedContact {
+            name: sealed(given.name.expose())?,
+            phone: sealed(given.phone.expose())?,
+        })
     };
-    let contact = match &order.contact {
-        Some(Contact { name, phone }) => Some(SealedContact {
-            name: sealed(name.expose()).await?,
-            phone: sealed(phone.expose()).await?,
-        }),
-        None => None,
-    };
-    let address = match &order.address {
-        Some(address) => Some(sealed(&address.to_json()).await?),
-        None => None,
-    };
+    let address = order.address.as_ref();
     Ok(SealedDetails {
-        payment,
-        contact,
-        address,
+        payment: order.payment.as_ref().map(payment).transpose()?,
+        contact: order.contact.as_ref().map(contact).transpose()?,
+        address: address.map(|given| sealed(&given.to_json())).transpose()?,
     })
 }
 

@@ -7,7 +7,7 @@ use aggregates::{Decider, ids};
 use chrono::Utc;
 use eventstore::{AppendError, Expected, Position, ReadError, StreamId, VaultError, Version};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::answers::{OrderAnswer, Told, told};
@@ -21,6 +21,10 @@ use crate::saga::view::Snapshot;
 
 /// Events of an order's stream that its first answer is among: it was placed, asked to be canceled, answered.
 const FIRST_EVENTS: usize = 8;
+
+/// How long the log may take to say what became of an order after its customer has waited. A healthy one takes milliseconds, and
+/// the customer has waited already.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// How long a customer is asked to wait when the store cannot be reached.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -205,7 +209,10 @@ impl Fulfilment {
         let answered = running.wait_for(is_answered);
         let budget = self.limits.payment_budget;
         if tokio::time::timeout(budget, answered).await.is_err() {
-            self.say_pending(order_id).await;
+            let said = timeout(LAST_LOOK, self.say_pending(order_id)).await;
+            if said.is_err() {
+                tracing::warn!(order = %order_id, "an order is pending, and the log does not take it down");
+            }
         }
         match told(running.snapshot().history.events())? {
             Told::Answered(answer) => Ok(PlaceAnswer::Answered(answer)),
@@ -225,7 +232,7 @@ impl Fulfilment {
     }
 
     async fn read_answer(&self, order_id: Uuid) -> Result<PlaceAnswer, PlaceError> {
-        Ok(match self.told(order_id).await {
+        Ok(match self.told_soon(order_id).await {
             Ok(Told::Answered(answer)) => PlaceAnswer::Answered(answer),
             Ok(Told::Placed(_) | Told::Nothing) => PlaceAnswer::InProgress { order_id },
             Err(PlaceError::StoreUnavailable { .. }) => PlaceAnswer::InProgress { order_id },
@@ -240,7 +247,7 @@ impl Fulfilment {
         loop {
             let head = *self.store.watch().borrow();
             let mut unread = None;
-            match self.told(order_id).await {
+            match self.told_soon(order_id).await {
                 Ok(Told::Answered(answer)) if answer.ordered.command_hash == hash => {
                     return Ok(PlaceAnswer::Answered(answer));
                 }
@@ -274,6 +281,15 @@ impl Fulfilment {
         } else {
             // The caller reads next, and hears then what is wrong with the store.
             let _ = self.store.wait_past(head, left).await;
+        }
+    }
+
+    /// The same of an order that may be stored: a log that is silent for long is one that cannot be read, and the caller hears so
+    /// while it still listens.
+    async fn told_soon(&self, order_id: Uuid) -> Result<Told, PlaceError> {
+        match timeout(LAST_LOOK, self.told(order_id)).await {
+            Ok(told) => told,
+            Err(elapsed) => Err(unavailable(elapsed)),
         }
     }
 

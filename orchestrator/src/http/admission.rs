@@ -1,9 +1,10 @@
-//! What lets a command in: a bounded number at once, each to its end even if its client hangs up.
+//! What lets a command in: once it is there as a whole, a bounded number at once, each to its end even if its client hangs up.
 
 use std::time::Duration;
 
 use axum::BoxError;
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio_util::task::TaskTracker;
@@ -11,10 +12,34 @@ use tower::load_shed::error::Overloaded;
 use tracing::Instrument;
 
 use super::catalogue;
+use super::extract::body_problem;
 use super::problem::Problem;
 
-/// How long a command may take as a whole, its body's upload included. Longer than every budget inside it.
+/// How long a command may take once its body is there. Longer than [`BUDGET_MAX`](crate::config::BUDGET_MAX) and the reads and
+/// writes around it, each of which has a limit of its own: what a caller hears as a rule is what is known of its command.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a body may take to arrive. The largest fits through a line of 0.5 Mbit/s.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bodies on their way for each place. They cost memory, not work, so there may be more of them than commands in work; at 256 places
+/// the largest add up to 512 MiB.
+pub const UPLOADS_PER_PLACE: usize = 4;
+
+/// Takes the body in before the command asks for a place: a client that sends slowly keeps nobody else from being served.
+pub async fn receive(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let whole = Request::from_parts(head.clone(), body);
+    let body = match tokio::time::timeout(UPLOAD_TIMEOUT, Bytes::from_request(whole, &())).await {
+        Ok(Ok(bytes)) => Body::from(bytes),
+        Ok(Err(rejection)) => return body_problem(&rejection).into_response(),
+        Err(_elapsed) => {
+            let detail = format!("The body took longer than {} s.", UPLOAD_TIMEOUT.as_secs());
+            return Problem::new(&catalogue::REQUEST_TIMEOUT, detail).into_response();
+        }
+    };
+    next.run(Request::from_parts(head, body)).await
+}
 
 /// Runs the rest of the request in a task of its own.
 ///
@@ -30,7 +55,7 @@ pub async fn to_the_end(
     match tasks.spawn(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_elapsed)) => Problem::new(
-            &catalogue::REQUEST_TIMEOUT,
+            &catalogue::COMMAND_IN_DOUBT,
             format!("It took longer than {} s.", COMMAND_TIMEOUT.as_secs()),
         )
         .into_response(),

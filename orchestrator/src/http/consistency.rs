@@ -30,6 +30,9 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A client that comes again sooner finds the same.
 const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 
+/// How long an answer of a command is kept back to say where the log is.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a read asks of its view.
 #[derive(Debug)]
 pub struct Freshness {
@@ -184,13 +187,16 @@ pub async fn tell_where(State(edge): State<Edge>, request: Request, next: Next) 
     let status = response.status();
     let tells = status.is_success() || status == StatusCode::CONFLICT;
     if tells && !response.headers().contains_key(CONSISTENCY_TOKEN) {
-        match edge.newest().await {
-            Ok(newest) => {
+        match tokio::time::timeout(PLACE_PATIENCE, edge.newest()).await {
+            Ok(Ok(newest)) => {
                 let token = token(&newest).map(|token| (CONSISTENCY_TOKEN, token));
                 response.headers_mut().extend(token);
             }
             // The command is done all the same.
-            Err(error) => tracing::warn!(%error, "an answer goes without a consistency token"),
+            Ok(Err(error)) => tracing::warn!(%error, "an answer goes without a consistency token"),
+            Err(_elapsed) => tracing::warn!(
+                "an answer goes without a consistency token: the log does not answer"
+            ),
         }
     }
     response

@@ -1,6 +1,5 @@
 //! `POST /customers/{id}/erase`: makes a customer's personal data unreadable for ever.
 
-use aggregates::field::TextRule;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,10 +13,7 @@ use super::fields::Fields;
 use super::outcome::store_unavailable;
 use super::problem::{Problem, ProblemDocument};
 use super::state::Edge;
-use crate::fulfilment::erase::Erased;
-
-/// What may stand in the log as a reason.
-const REASON: TextRule = TextRule::line("The reason", 500);
+use crate::fulfilment::erase::{EraseError, Erased};
 
 /// Erase a customer's personal data
 ///
@@ -40,7 +36,10 @@ pub async fn erase(
         .fulfilment
         .erase(&customer, &reason, &principal.name)
         .await;
-    let erased = erased.map_err(|error| store_unavailable(&error))?;
+    let erased = erased.map_err(|error| match error {
+        EraseError::Refused(errors) => Problem::fields(&catalogue::INVALID_REQUEST, errors),
+        error => store_unavailable(&error),
+    })?;
     Ok(Json(json!({ "customerId": customer, "erased": erased == Erased::Now })).into_response())
 }
 
@@ -51,11 +50,6 @@ fn reason(body: &Value) -> Result<String, Problem> {
         fields.finish();
         reason
     });
-    errors.extend(
-        reason
-            .as_deref()
-            .and_then(|reason| REASON.check("/reason", reason)),
-    );
     match reason {
         Some(reason) if errors.is_empty() => Ok(reason),
         _ => Err(Problem::fields(&catalogue::INVALID_REQUEST, errors)),

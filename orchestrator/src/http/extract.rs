@@ -106,7 +106,7 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     ))
 }
 
-fn body_problem(rejection: &BytesRejection) -> Problem {
+pub(super) fn body_problem(rejection: &BytesRejection) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             &catalogue::CONTENT_TOO_LARGE,

@@ -25,6 +25,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::consistency::{CONSISTENCY_TOKEN, tell_where};
 use super::drain::close_when_draining;
 use super::extract::{BODY_MAX, unknown_address, unknown_method};
+use super::idempotency::REPLAYED;
 use super::observe::{REQUEST_ID, observe};
 use super::problem::{Problem, shape_errors};
 use super::state::Edge;
@@ -106,8 +107,13 @@ fn reads() -> OpenApiRouter<Edge> {
 }
 
 fn commands(edge: &Edge) -> OpenApiRouter<Edge> {
-    // From the outside in: a task that no hang-up ends, then one of the places, then the handler.
+    // From the outside in: the whole body, a task that no hang-up ends, one of the places, the handler.
+    let uploads = edge.places.available_permits() * admission::UPLOADS_PER_PLACE;
     let admission = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(admission::refused))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(uploads))
+        .layer(from_fn(admission::receive))
         .layer(from_fn_with_state(
             edge.tasks.clone(),
             admission::to_the_end,
@@ -207,13 +213,15 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         header::IF_MATCH,
         header::IF_NONE_MATCH,
     ];
-    let ours = ["idempotency-key", "prefer", "last-event-id"].map(header::HeaderName::from_static);
+    let ours = ["idempotency-key", "prefer", "last-event-id", "traceparent"]
+        .map(header::HeaderName::from_static);
     let exposed = [
         header::ETAG,
         header::LOCATION,
         header::RETRY_AFTER,
         CONSISTENCY_TOKEN,
         REQUEST_ID,
+        REPLAYED,
     ];
     Some(
         CorsLayer::new()

@@ -94,7 +94,7 @@ impl Sweeper {
 
     /// Sweeps until it is told to stop, then gives the lease back.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut lease = None;
+        let mut lease;
         let mut left_alone = self.engine.left_alone();
         loop {
             match self
@@ -103,7 +103,10 @@ impl Sweeper {
                 .await
             {
                 Ok(held) => lease = held,
-                Err(error) => tracing::warn!(%error, "cannot reach the sweeper's lease"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot reach the sweeper's lease");
+                    lease = None;
+                }
             }
             if lease.is_some()
                 && let Err(error) = self.sweep().await

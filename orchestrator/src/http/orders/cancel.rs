@@ -1,6 +1,6 @@
 //! `DELETE /orders/{id}` and `POST /orders/{id}/cancel`.
 
-use aggregates::field::TextRule;
+use aggregates::field::REASON;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,9 +20,6 @@ use crate::http::outcome::{load_saga_failed, verb_failed};
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
 use crate::http::told::{CANCEL_REFUSED, of_refusal};
-
-/// What may stand in the log as a reason.
-const REASON: TextRule = TextRule::line("The reason", 500);
 
 /// The reason of a request that names none.
 const NO_REASON: &str = "no reason given";

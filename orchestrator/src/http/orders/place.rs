@@ -27,7 +27,7 @@ const SOURCE: &str = "http";
 /// Place an order
 ///
 /// Answers after the payment: no payment, no order. With an `Idempotency-Key` it can be sent again without harm and
-/// gets the same answer, whatever has happened since; without one every POST is a new order. The seed's short form
+/// gets the same answer with `Idempotent-Replayed: true`, whatever has happened since; without one every POST is a new order. The seed's short form
 /// `{bookId, qty, customerId}` is priced by the shop.
 #[utoipa::path(post, path = "/orders", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the command; 1 to 255 visible ASCII characters")),
@@ -40,7 +40,7 @@ const SOURCE: &str = "http";
         (status = 201, description = "Paid", body = OrderDocument),
         (status = 202, description = "The payment is open; the order goes on by itself", body = OrderDocument),
         (status = 402, description = "payment-declined", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "idempotency-key-in-progress, order-in-doubt", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "idempotency-key-in-progress, order-in-doubt, command-in-doubt", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-order, idempotency-key-reused", body = ProblemDocument, content_type = "application/problem+json"),
         Refusals))]
 pub async fn place(

@@ -1,6 +1,6 @@
 //! What an operator's body says: which verb, why, at which step.
 
-use aggregates::field::TextRule;
+use aggregates::field::REASON;
 use aggregates::saga::Verdict;
 use serde_json::Value;
 
@@ -9,9 +9,6 @@ use crate::saga::verbs::{Finding, Verb};
 
 /// The verbs, as they are named in addresses and bodies.
 pub(super) const VERBS: [&str; 4] = ["retry", "resolve", "skip", "cancel"];
-
-/// What may stand in the log as a reason.
-const REASON: TextRule = TextRule::line("The reason", 500);
 
 /// What every intervention says.
 pub(super) struct Wish {

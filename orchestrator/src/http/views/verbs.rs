@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aggregates::field::TextRule;
+use aggregates::field::REASON;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -23,9 +23,6 @@ use crate::http::outcome::{read_failed, store_unavailable};
 use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::state::Edge;
 use crate::view_verbs::{Came, Request, Verb, VerbError, act};
-
-/// What may stand in the log as a reason.
-const REASON: TextRule = TextRule::line("The reason", 500);
 
 /// How long the answer waits for the view when the client does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);

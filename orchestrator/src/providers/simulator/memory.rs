@@ -11,10 +11,6 @@ use super::account::Account;
 use super::archive::Archive;
 use super::names::payment_name;
 
-/// Lines that are forgotten in one go: what was touched by them goes to the archive in one transaction, and every call waits for
-/// the lock meanwhile. Without journal and sync a transaction costs little, so the lot is small.
-const LOT: usize = 8;
-
 /// What is remembered of a key. References are made from the sequence, so this stays small.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stored {
@@ -134,14 +130,14 @@ impl Memory {
     }
 
     fn name(&self, name: Uuid) -> Option<Uuid> {
-        Uuid::from_slice(&self.read(name)?).ok()
+        self.read(name).map(|(account, _)| account)
     }
 
     fn fetch(&self, id: Uuid) -> Option<Archived> {
-        serde_json::from_slice(&self.read(id)?).ok()
+        serde_json::from_slice(&self.read(id)?.1).ok()
     }
 
-    fn read(&self, name: Uuid) -> Option<Vec<u8>> {
+    fn read(&self, name: Uuid) -> Option<(Uuid, Vec<u8>)> {
         let read = self.archive.get(name);
         read.inspect_err(|error| tracing::error!(%error, "the simulator's archive cannot be read"))
             .ok()
@@ -149,46 +145,39 @@ impl Memory {
     }
 
     fn forget_old(&mut self) {
-        if self.touched.len() < self.window + LOT {
-            return;
-        }
-        let mut rows = Vec::new();
-        let mut gone = Vec::new();
         while self.touched.len() > self.window
             && let Some((id, seq)) = self.touched.pop_front()
         {
-            if self
-                .accounts
-                .get(&id)
-                .is_some_and(|account| account.last_seq == seq)
-                && let Some(account) = self.accounts.remove(&id)
+            if let Entry::Occupied(held) = self.accounts.entry(id)
+                && held.get().last_seq == seq
             {
-                rows.extend(self.rows_of(id, &account));
-                gone.push((id, account));
-            }
-        }
-        match self
-            .archive
-            .put(rows.iter().map(|(name, row)| (*name, row.as_slice())))
-        {
-            Ok(()) => gone.iter().for_each(|(_, account)| self.drop_keys(account)),
-            Err(error) => {
-                tracing::error!(%error, "the simulator's archive cannot be written; its memory grows");
-                self.accounts.extend(gone);
+                let account = held.remove();
+                self.put_away(id, account);
             }
         }
     }
 
-    fn rows_of(&self, id: Uuid, account: &Account) -> Vec<(Uuid, Vec<u8>)> {
+    fn put_away(&mut self, id: Uuid, account: Account) {
         let known = |call: &Uuid| self.calls.get(call).map(|stored| (*call, stored.clone()));
         let archived = Archived {
             calls: account.calls.iter().filter_map(known).collect(),
-            account: account.clone(),
+            account,
         };
+        let account = &archived.account;
         let names = account.calls.iter().copied().chain(names_of(account));
-        let mut rows: Vec<_> = names.map(|name| (name, id.as_bytes().to_vec())).collect();
-        rows.extend(serde_json::to_vec(&archived).ok().map(|row| (id, row)));
-        rows
+        let put = serde_json::to_vec(&archived)
+            .map_err(|error| error.to_string())
+            .and_then(|row| {
+                let put = self.archive.put(id, names, &row);
+                put.map_err(|error| error.to_string())
+            });
+        match put {
+            Ok(()) => self.drop_keys(&archived.account),
+            Err(error) => {
+                tracing::error!(%error, "the simulator's archive cannot be written; its memory grows");
+                self.accounts.insert(id, archived.account);
+            }
+        }
     }
 
     fn drop_keys(&mut self, account: &Account) {

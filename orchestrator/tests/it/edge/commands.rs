@@ -1,6 +1,7 @@
 //! The command line: one clear line and a non-zero exit for whatever goes wrong.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -86,6 +87,8 @@ fn a_bad_flag_is_explained_in_one_line_and_exits_with_2() {
         ["--max-in-flight", "0"],
         ["--payment-budget", "100years"],
         ["--payment-budget", "0s"],
+        ["--payment-budget", "31s"],
+        ["--cancel-budget", "31s"],
         ["--max-connections", "0"],
         ["--cors-origin", "nope"],
         ["--default-currency", "won"],
@@ -209,6 +212,33 @@ async fn orders_sagas_and_events_are_shown_and_changed_from_the_command_line() {
         json(&ask(&["orders", "cancel", &id, "--reason", "x"]).await)["status"],
         "Canceled"
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_of_nobody_or_for_no_reason_is_refused_and_not_recorded() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let nobody = format!("/customers/{}/erase", "x".repeat(201));
+    let answer = server
+        .post(&nobody, &json!({ "reason": "asked for" }))
+        .await;
+    answer.is_problem("invalid-request", 422);
+    let why = server
+        .post("/customers/33/erase", &json!({ "reason": " " }))
+        .await;
+    why.is_problem("invalid-request", 422);
+    assert_eq!(why.pointers(), ["/reason"]);
+    assert_eq!(server.get("/events").await.body()["events"], json!([]));
+    let halted = server.halt().await;
+    for (customer, reason, says) in [
+        ("", "asked for", "The customer id must not be empty."),
+        ("33", "", "The reason must not be empty."),
+    ] {
+        let words = ["erase", "--customer", customer, "--reason", reason];
+        fails(with(bookmarket(halted.data_dir()), &words), says);
+    }
+    let server = halted.start(|_| {}).await;
+    assert_eq!(server.get("/events").await.body()["events"], json!([]));
     server.stop().await;
 }
 
@@ -340,6 +370,27 @@ fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
         touched, 0,
         "the demo stays away from the directory of real orders"
     );
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = bookmarket(&folder.path().join("data"));
+    command.env("TMPDIR", folder.path());
+    command.args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let first = said.next().expect("a line").expect("text");
+    assert!(first.contains("serves on"), "{first}");
+    let id = i32::try_from(child.id()).expect("a process id");
+    let id = rustix::process::Pid::from_raw(id).expect("an id");
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it can be told");
+    // It writes on until it ends.
+    let rest: Vec<String> = said.map_while(Result::ok).collect();
+    let code = child.wait().expect("it ends").code();
+    assert_eq!(code, Some(130), "{rest:?}");
+    let left = std::fs::read_dir(folder.path()).expect("the folder");
+    assert_eq!(left.count(), 0);
 }
 
 #[test]

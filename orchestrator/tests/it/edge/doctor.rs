@@ -102,6 +102,20 @@ fn the_doctor_looks_beside_a_running_server() {
     assert_eq!(findings.about("master key").0, "good");
 }
 
+#[test]
+fn what_cannot_go_together_is_found_before_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    migrated(|| bookmarket(folder.path()));
+    for (flags, found) in [
+        (&["--roles", "relay"][..], "NATS_URL"),
+        (&["--roles", "api"], "DATABASE_URL"),
+        (&["--drain-delay", "30s"], "--shutdown-grace"),
+    ] {
+        let findings = Findings::of(with(bookmarket(folder.path()), flags), 1);
+        findings.blame("configuration", found, "`serve` refuses to start with it");
+    }
+}
+
 fn on(folder: &Path, url: &str) -> Command {
     let mut command = bookmarket(folder);
     command.env("DATABASE_URL", url);

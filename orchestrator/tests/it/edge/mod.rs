@@ -35,6 +35,7 @@ mod server;
 mod sheets;
 mod shutdown;
 mod siege;
+mod silent_log;
 mod tls;
 mod told;
 mod views;

@@ -1,5 +1,7 @@
 //! More than can be done: the surplus is refused at once, the rest is served, and it is over when it is over.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use eventstore::{Options, testing};
@@ -8,6 +10,44 @@ use tokio::time::Instant;
 
 use super::child::{bookmarket, complaint, run, without_room};
 use super::server::{Answer, Backend, PATIENCE, TestServer, order, order_paid_by};
+
+/// A command whose body does not come, although the server waits for it.
+fn without_its_body(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: 100\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("a status line");
+    assert_eq!(answer.as_slice(), b"HTTP/1.1 100");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_whose_bodies_do_not_come_keep_nobody_else_from_being_served() {
+    let server =
+        TestServer::start(Backend::Sqlite, |settings| settings.edge.max_in_flight = 2).await;
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let waiting = tokio::task::spawn_blocking(move || {
+        (0..6)
+            .map(|_| without_its_body(&address))
+            .collect::<Vec<_>>()
+    });
+    let waiting = waiting.await.expect("connections");
+    server.placed("33").await;
+    let cut_off = tokio::task::spawn_blocking(move || {
+        let mut stream = waiting.into_iter().next().expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let (mut answer, mut more) = (String::new(), [0; 256]);
+        while !answer.contains("HTTP/1.1 408") {
+            let length = stream.read(&mut more).expect("an answer");
+            assert_ne!(length, 0, "{answer}");
+            answer.push_str(&String::from_utf8_lossy(&more[..length]));
+        }
+    });
+    cut_off.await.expect("an answer");
+    server.stop().await;
+}
 
 /// More pages than any test fills.
 const PLENTY: u32 = 1_000_000;
