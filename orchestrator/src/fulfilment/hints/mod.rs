@@ -4,6 +4,7 @@
 //! A hint about something that the log does not know yet is kept by a saga of its own ([`saga`]), which looks again until
 //! it does, or gives up.
 
+mod claim;
 pub(super) mod saga;
 mod target;
 
@@ -22,6 +23,7 @@ use crate::execute::to_stream;
 use crate::saga::engine::StartError;
 use crate::saga::verbs::Request;
 use crate::saga::view::Snapshot;
+pub use claim::{Claim, Claimed};
 pub use target::About;
 pub(super) use target::Targets;
 
@@ -79,28 +81,6 @@ pub struct Heard {
     pub about: About,
     /// What it claims, where that can be held against our books.
     pub claim: Option<Claim>,
-}
-
-/// What a payment provider claims about a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Its reference of the charge.
-    pub charge: String,
-    /// What it says has become of it.
-    pub state: Claimed,
-}
-
-/// What has become of a charge, as claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
-    /// It was made.
-    Charged,
-    /// It went back.
-    Returned,
-    /// No money moved.
-    Nothing,
-    /// Something that only the provider's books can tell.
-    Other,
 }
 
 /// What became of a webhook.
@@ -227,9 +207,11 @@ impl Fulfilment {
             return;
         };
         match &hint.claim {
-            Some(claim) if agrees(&facts, claim) => {}
+            Some(claim) if claim::agrees(&facts, claim) => {}
             Some(claim) if claim.state == Claimed::Nothing => {
-                self.doubt(hint.saga, &claim.charge);
+                if let Some(charge) = claim::denied(&facts, claim) {
+                    self.doubt(hint.saga, &charge);
+                }
             }
             _ => self.suspicion.notify_one(),
         }
@@ -246,20 +228,5 @@ fn received(heard: &Heard, saga_id: Option<Uuid>, at: DateTime<Utc>) -> WebhookR
         subject: heard.about.subject(),
         saga_id,
         at: aggregates::instant::to_millis(at),
-    }
-}
-
-/// Whether the claim says nothing that is not in our books.
-fn agrees(facts: &Facts, claim: &Claim) -> bool {
-    let charges = facts.payment.iter().flat_map(|payment| &payment.charges);
-    let known = charges
-        .into_iter()
-        .find(|charge| charge.provider_ref == claim.charge);
-    match claim.state {
-        // A deposit that was taken back is told of as one that has not come yet.
-        Claimed::Nothing => known.is_none_or(|charge| charge.refund_ref.is_some()),
-        Claimed::Charged => known.is_some(),
-        Claimed::Returned => known.is_some_and(|charge| charge.refund_ref.is_some()),
-        Claimed::Other => false,
     }
 }

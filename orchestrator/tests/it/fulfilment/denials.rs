@@ -73,7 +73,7 @@ async fn shop(till: fn(Simulator) -> Arc<dyn PaymentPort>) -> Shop {
 async fn deny(shop: &Shop, order: Uuid, delivery: &str) {
     let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
     let claim = Claim {
-        charge: payment.charges[0].provider_ref.clone(),
+        charge: Some(payment.charges[0].provider_ref.clone()),
         state: Claimed::Nothing,
     };
     let heard = Heard {
