@@ -66,9 +66,9 @@ impl Reconciler {
             let Some(missing) = join::denied(&inside, charge_ref) else {
                 return;
             };
-            match self.second_look(&missing, Some(&inside)).await {
+            match self.second_look(missing.clone(), Some(&inside)).await {
                 Look::Refuted => return,
-                Look::Stands => return self.hand_over(missing, &inside).await,
+                Look::Stands(finding) => return self.hand_over(*finding, &inside).await,
                 Look::Open if question == QUESTIONS => {
                     return self.hand_over(unconfirmed(missing), &inside).await;
                 }

@@ -182,15 +182,17 @@ impl Reconciler {
             return Ok(());
         };
         for finding in join::compare(order, inside.as_deref(), outside, window) {
-            match self.second_look(&finding, inside.as_deref()).await {
+            match self.second_look(finding, inside.as_deref()).await {
                 Look::Refuted => {}
                 Look::Open => report.left += 1,
-                Look::Stands if ask.mode != Mode::Look && report.done >= self.pace.at_once => {
-                    report.take(Entry::postponed(finding));
+                Look::Stands(finding)
+                    if ask.mode != Mode::Look && report.done >= self.pace.at_once =>
+                {
+                    report.take(Entry::postponed(*finding));
                 }
-                Look::Stands => {
+                Look::Stands(finding) => {
                     report.take(
-                        self.act(finding, inside.as_deref(), ask.mode, &ask.why)
+                        self.act(*finding, inside.as_deref(), ask.mode, &ask.why)
                             .await,
                     );
                 }

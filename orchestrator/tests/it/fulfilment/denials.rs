@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::hints::{About, Claim, Claimed, Heard, Port};
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::providers::ports::{
-    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund,
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund,
 };
 use orchestrator::providers::simulator::Simulator;
 use orchestrator::providers::simulator::ledger::Op;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::shop::{Setup, Shop, TOTAL, eventually};
 
 /// What is said when somebody asks after a charge; nothing: what is true.
-type Answering = fn() -> Option<Found<MoneyMoved>>;
+type Answering = fn() -> Option<Found<ChargeNow>>;
 
 /// Takes money like any other, and answers a question about it in its own way.
 struct Till {
@@ -32,9 +33,13 @@ impl PaymentPort for Till {
     }
 
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
+        PaymentPort::probe(&self.simulator, order_id, key)
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
         match (self.answer)() {
             Some(answer) => Box::pin(async move { answer }),
-            None => PaymentPort::probe(&self.simulator, order_id, key),
+            None => self.simulator.find(charge),
         }
     }
 
