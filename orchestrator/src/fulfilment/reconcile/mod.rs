@@ -2,10 +2,11 @@
 //!
 //! * [`join`] (pure) compares one order's records with its log; [`finding`] says what may come of it.
 //! * [`Reconciler`] reads both sides, asks once more where the provider seems to know nothing, and acts.
-//! * [`restitution`] and [`mismatch`] are the sagas behind what it does.
+//! * [`restitution`] and [`mismatch`] are the sagas behind what it does, [`denial`] the one that has it ask about a charge.
 
 mod books;
 pub mod called_off;
+pub(super) mod denial;
 pub(super) mod doubt;
 pub mod finding;
 mod fix;
