@@ -14,6 +14,7 @@ mod job;
 pub mod join;
 mod meter;
 pub(super) mod mismatch;
+mod progress;
 pub mod report;
 pub(super) mod restitution;
 mod verify;
@@ -149,14 +150,16 @@ impl Reconciler {
             .unwrap_or_else(|| started_at - span(self.pace.window));
         let mut records =
             books::records(&self.fulfilment.providers, since - span(self.pace.margin)).await;
+        let until = self.until(since, started_at, &mut records);
         let window = Window {
             since,
-            until: started_at - span(self.pace.grace),
+            until: until.min(started_at - span(self.pace.grace)),
             money: records.money_gap.is_none(),
             parcels: records.parcels_gap.is_none(),
         };
-        let moved = books::moved(&self.fulfilment.store, since).await?;
+        let moved = books::moved(&self.fulfilment.store, since, until).await?;
         let mut report = Report {
+            until,
             records: records.count,
             unread: unread(&mut records),
             ..Report::new(started_at, since)
@@ -169,6 +172,24 @@ impl Reconciler {
         }
         report.finished_at = Utc::now();
         Ok(report)
+    }
+
+    /// Up to when a comparison comes. One that could not get beyond what it begins with says so instead.
+    fn until(
+        &self,
+        since: DateTime<Utc>,
+        started_at: DateTime<Utc>,
+        records: &mut Records,
+    ) -> DateTime<Utc> {
+        let Some(cut_at) = records.cut_at else {
+            return started_at;
+        };
+        if cut_at > since + span(job::OVERLAP) {
+            return cut_at;
+        }
+        let why = "there are more records than one comparison holds";
+        records.money_gap.get_or_insert_with(|| why.to_owned());
+        started_at
     }
 
     async fn judge(
