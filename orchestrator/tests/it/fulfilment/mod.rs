@@ -19,5 +19,6 @@ mod reconciles;
 mod shop;
 mod survives;
 mod survives_message;
+mod survives_small;
 mod tokens;
 mod tracking;
