@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::event::AttemptEnded;
+use super::event::{AttemptEnded, AttemptResult};
 use super::evolve::OVERDUE;
 use super::state::{Standing, Step};
 
@@ -61,12 +61,58 @@ impl Step {
         self.parked.take_if(|parked| parked.code == OVERDUE);
     }
 
+    /// What waits goes on now. Only an attempt under another key still waits for the last moment at which somebody may send the
+    /// old one, where it did.
     pub(super) fn hurry(&mut self, at: DateTime<Utc>) {
         self.stop_waiting_for_people();
-        if let Standing::Backoff { next_at, .. } | Standing::Polling { next_at } =
-            &mut self.standing
-        {
-            *next_at = at.min(*next_at);
+        let open_until = self.open_until;
+        match &mut self.standing {
+            Standing::Backoff {
+                next_at,
+                result: AttemptResult::Spent,
+                ..
+            } => {
+                let floor = open_until.filter(|until| until <= next_at);
+                *next_at = floor.map_or(at, |until| at.max(until)).min(*next_at);
+            }
+            Standing::Backoff { next_at, .. } | Standing::Polling { next_at } => {
+                *next_at = at.min(*next_at);
+            }
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    /// When a step goes on that was to go on at that second and is hurried at 5.
+    fn hurried(result: AttemptResult, next_at: i64) -> DateTime<Utc> {
+        let mut step = Step::new("pay", false, at(0));
+        step.open_until = Some(at(10));
+        step.standing = Standing::Backoff {
+            next_at: at(next_at),
+            result,
+            reason: String::new(),
+        };
+        step.hurry(at(5));
+        step.timer().expect("it waits")
+    }
+
+    #[test]
+    fn a_hurry_does_not_undo_the_wait_for_those_who_may_still_send_the_old_key() {
+        assert_eq!(hurried(AttemptResult::Spent, 300), at(10));
+        assert_eq!(hurried(AttemptResult::Spent, 10), at(10));
+        // Nobody else had the key: its wait was no longer than the pause.
+        assert_eq!(hurried(AttemptResult::Spent, 7), at(5));
+        assert_eq!(hurried(AttemptResult::Unknown, 300), at(5));
+        assert_eq!(hurried(AttemptResult::Unknown, 3), at(3));
     }
 }

@@ -43,7 +43,8 @@ use hints::{Hint, Targets};
 use limits::Limits;
 use messages::MessageSaga;
 use participants::{Guards, Participants, Providers};
-use reconcile::doubt::Doubts;
+use reconcile::denial::DenialSaga;
+use reconcile::doubt::{self, Question};
 use reconcile::mismatch::MismatchSaga;
 use reconcile::restitution::ReturnSaga;
 use saga::FulfilmentSaga;
@@ -60,7 +61,6 @@ pub struct Fulfilment {
     targets: Targets,
     /// Rung when a provider says what our books do not.
     suspicion: Arc<Notify>,
-    doubts: Doubts,
 }
 
 /// The steps whose outcome a customer waits for. A process that takes orders begins them itself.
@@ -86,6 +86,7 @@ pub struct Sagas {
     guards: Arc<Guards>,
     targets: Targets,
     hints: mpsc::Receiver<Hint>,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Sagas {
@@ -101,6 +102,7 @@ impl Sagas {
         };
         let (sender, hints) = mpsc::channel(hints::WAITING);
         let targets = Targets::new(parts.store.clone(), sender);
+        let (asker, questions) = mpsc::channel(doubt::WAITING);
         let messages = MessageSaga::new(&parts.limits, participants.clone(), parts.store.clone());
         let returns = ReturnSaga::new(&parts.limits, participants.clone());
         let orders = FulfilmentSaga::new(&parts.limits, participants);
@@ -111,10 +113,12 @@ impl Sagas {
                 Arc::new(returns),
                 Arc::new(MismatchSaga::new()),
                 Arc::new(HintSaga::new(targets.clone())),
+                Arc::new(DenialSaga::new(&parts.limits, asker)),
             ],
             guards,
             targets,
             hints,
+            questions,
         }
     }
 
@@ -127,13 +131,14 @@ impl Sagas {
 
 /// The sagas of this build, for a look at what is running; calls nobody. Whatever [`Sagas`] has is among them.
 #[must_use]
-pub fn known_sagas(limits: &Limits) -> [Known; 5] {
+pub fn known_sagas(limits: &Limits) -> [Known; 6] {
     [
         saga::known(limits),
         messages::known(limits),
         reconcile::restitution::known(limits),
         reconcile::mismatch::known(),
         hints::saga::known(),
+        reconcile::denial::known(limits),
     ]
 }
 
@@ -167,9 +172,9 @@ impl Fulfilment {
             providers,
             targets: sagas.targets,
             suspicion: Arc::default(),
-            doubts: Doubts::default(),
         };
         fulfilment.follow_hints(sagas.hints);
+        fulfilment.answer(sagas.questions);
         Ok(fulfilment)
     }
 

@@ -41,6 +41,9 @@ pub(super) const RETURN_CHARGE: &str = "return-charge";
 /// The one step of the saga of a mismatch: a person sees to it.
 pub(super) const SETTLE: &str = "settle";
 
+/// The one step of the saga of a denied charge: its provider is asked about it.
+pub(super) const ASK: &str = "ask";
+
 /// News of a parcel between the van and the door.
 pub(super) const SCANS: &str = "scans";
 

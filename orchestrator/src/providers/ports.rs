@@ -117,6 +117,40 @@ pub struct Refund {
     pub charged_after: DateTime<Utc>,
 }
 
+impl Refund {
+    /// The charge that goes back.
+    #[must_use]
+    pub fn charge(&self) -> ChargeName {
+        ChargeName {
+            order_id: self.order_id,
+            charge_ref: self.charge_ref.clone(),
+            charged_after: self.charged_after,
+        }
+    }
+}
+
+/// A charge on our books, as its provider is asked about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChargeName {
+    /// The order that it was made for. It may have others.
+    pub order_id: Uuid,
+    /// The provider's reference of it.
+    pub charge_ref: String,
+    /// It was made at this moment or later, see [`Refund::charged_after`].
+    pub charged_after: DateTime<Utc>,
+}
+
+/// What a provider says of one charge that it made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChargeNow {
+    /// How much was charged.
+    pub amount: Money,
+    /// How much of it went back so far, in however many parts.
+    pub returned: Money,
+    /// The provider's reference of the last part that went back.
+    pub last_refund: Option<String>,
+}
+
 /// A provider's proof: its reference and the amount it moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoneyMoved {
@@ -132,6 +166,8 @@ pub trait PaymentPort: Send + Sync + 'static {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>>;
     /// Looks a charge up by its key.
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>>;
+    /// Looks one charge up by its reference, whatever else was charged for its order. Nothing: no money moved for it.
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>>;
     /// Gives money back once per key.
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>>;
     /// Looks a refund up, among those of its charge.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aggregates::saga::AttemptResult;
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use super::definition::{Call, Outcome, Probe, Saga};
 use super::finding::{Ended, Finding};
 use super::meter;
 use super::observer::{Observer, Point};
-use super::plan::Mode;
+use super::plan::{GAVE_UP, Mode, NOT_IN_TIME};
 
 /// What is to be done about a step.
 #[derive(Debug, Clone, Copy)]
@@ -72,14 +73,7 @@ impl Job {
 
     async fn find(&self) -> Finding {
         match self.work {
-            Work::Look => match self.saga.probe(&self.call).await {
-                Probe::Done(output) => Finding::Done(output),
-                Probe::Refused { code, reason } => Finding::Refused { code, reason },
-                Probe::Progress { signal, data } => Finding::Progress { signal, data },
-                Probe::NotFound | Probe::Undecided { .. } | Probe::Unknown { .. } => {
-                    Finding::NotYet
-                }
-            },
+            Work::Look => self.look().await,
             Work::Attempt(Mode::Execute) => self.execute().await,
             Work::Attempt(Mode::ProbeThenExecute) => match self.saga.probe(&self.call).await {
                 Probe::NotFound if self.late() => too_late(),
@@ -93,6 +87,28 @@ impl Job {
             },
             Work::Attempt(Mode::Void) => found(self.saga.void(&self.call).await),
         }
+    }
+
+    /// Looks at a step that only waits. What is not there when its time is over will not come any more, but only an answer says
+    /// that it is not there, and only one to a question of later than that.
+    async fn look(&self) -> Finding {
+        let began = self.clock.now();
+        let last = self.given_up_at().is_some_and(|at| at <= began);
+        match self.saga.probe(&self.call).await {
+            Probe::Done(output) => Finding::Done(output),
+            Probe::Refused { code, reason } => Finding::Refused { code, reason },
+            Probe::Progress { signal, data } => Finding::Progress { signal, data },
+            Probe::NotFound | Probe::Undecided { .. } if last => Finding::Refused {
+                code: GAVE_UP.to_owned(),
+                reason: NOT_IN_TIME.to_owned(),
+            },
+            Probe::NotFound | Probe::Undecided { .. } | Probe::Unknown { .. } => Finding::NotYet,
+        }
+    }
+
+    fn given_up_at(&self) -> Option<DateTime<Utc>> {
+        let spec = self.saga.definition().step(self.call.step)?;
+        spec.given_up_at(self.call.state.step(self.call.step)?.first_at)
     }
 
     async fn execute(&self) -> Finding {

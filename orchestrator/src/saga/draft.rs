@@ -79,8 +79,15 @@ impl<'a> Draft<'a> {
         .into()
     }
 
+    /// The one after which it is given up comes when its time is over.
     fn next_look(&self, spec: &StepSpec, looks: u32) -> SagaEvent {
-        let next_at = self.at + self.jittered(&spec.retry, looks);
+        let first_at = self.state.step(spec.name).map(|step| step.first_at);
+        let over_at = spec.given_up_at(first_at.unwrap_or(self.at));
+        let paused = self.at + self.jittered(&spec.retry, looks);
+        let next_at = match over_at.filter(|over_at| self.at < *over_at) {
+            Some(over_at) => paused.min(over_at),
+            None => paused,
+        };
         Polled {
             step: spec.name.to_owned(),
             next_at,

@@ -16,6 +16,8 @@ pub use aggregates::saga::{NOT_DONE, OVERDUE};
 
 /// The code of a retriable step that took too long.
 pub const GAVE_UP: &str = "gave-up";
+/// Why it was given up.
+pub(super) const NOT_IN_TIME: &str = "it was not settled within its time";
 /// The code of a request to undo that came after the pivot.
 pub const PAST_POINT: &str = "past-point-of-no-return";
 /// The code of a pivot that was passed although the saga had begun to undo.
@@ -201,9 +203,11 @@ impl Planner<'_> {
         None
     }
 
+    /// A step that only waits is given up by a look that finds nothing (see [`StepSpec::given_up_at`]): that the time is
+    /// over says nothing while nobody could look.
     fn give_up(&mut self, spec: &StepSpec, step: Option<&Step>) -> Option<Decision> {
-        let step = step?;
-        let at = step.first_at + span(spec.give_up_after?);
+        let step = step.filter(|_| spec.kind != Kind::Await)?;
+        let at = spec.given_up_at(step.first_at)?;
         let running = step
             .timer()
             .is_some_and(|timer| step.is_running() && self.now < timer);
@@ -214,11 +218,10 @@ impl Planner<'_> {
             self.plan.wake(at);
             return None;
         }
-        let reason = "it was not settled within its time";
         Some(Decision::Refuse {
             step: spec.name,
             code: GAVE_UP,
-            reason,
+            reason: NOT_IN_TIME,
         })
     }
 

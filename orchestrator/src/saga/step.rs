@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::plan::span;
+
 /// The longest pause between two attempts: a participant that came back is used again within this time.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
@@ -110,7 +114,8 @@ pub struct StepSpec {
     /// Counted from the start of the saga: no execution after it, only probes; what is then not found is refused with this
     /// code.
     pub execute_until: Option<(Duration, &'static str)>,
-    /// Counted from its first touch: refused with code `gave-up`. Retriable steps only.
+    /// Counted from its first touch: refused with code `gave-up`. Retriable steps only. One that only waits is refused by a look
+    /// that began no sooner than that and was answered in vain: whoever is away then is waited for.
     pub give_up_after: Option<Duration>,
     /// Counted from its first touch: what is not settled then although the participant answers is left to a person, with
     /// code [`OVERDUE`](aggregates::saga::OVERDUE). A step that only waits is looked at all the same; a call rests.
@@ -238,6 +243,11 @@ impl StepSpec {
     pub fn suggestion(mut self, text: &'static str) -> Self {
         self.suggestion = text;
         self
+    }
+
+    /// When it is given up, where it was first touched at that time.
+    pub(super) fn given_up_at(&self, first_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        Some(first_at + span(self.give_up_after?))
     }
 
     pub(super) fn fault(&self) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 //! A hint about something that the log does not know yet is kept by a saga of its own ([`saga`]), which looks again until
 //! it does, or gives up.
 
+mod claim;
 pub(super) mod saga;
 mod target;
 
@@ -11,17 +12,19 @@ use aggregates::ids;
 use aggregates::webhook::WebhookReceived;
 use chrono::{DateTime, Utc};
 use eventstore::{AppendError, Category, Expected, ReadError};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Fulfilment;
 use super::facts::Facts;
+use super::reconcile::denial;
 use super::steps::*;
 use crate::execute::to_stream;
 use crate::saga::engine::StartError;
 use crate::saga::verbs::Request;
-use crate::saga::view::Snapshot;
+use crate::saga::view::{LoadError, Snapshot};
+pub use claim::{Claim, Claimed};
 pub use target::About;
 pub(super) use target::Targets;
 
@@ -81,28 +84,6 @@ pub struct Heard {
     pub claim: Option<Claim>,
 }
 
-/// What a payment provider claims about a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Its reference of the charge.
-    pub charge: String,
-    /// What it says has become of it.
-    pub state: Claimed,
-}
-
-/// What has become of a charge, as claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
-    /// It was made.
-    Charged,
-    /// It went back.
-    Returned,
-    /// No money moved.
-    Nothing,
-    /// Something that only the provider's books can tell.
-    Other,
-}
-
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -146,17 +127,14 @@ impl Fulfilment {
         let target = self.targets.find(&heard.about).await?;
         let received = received(&heard, target, Utc::now());
         let stream = to_stream(WEBHOOK, id, Expected::NoStream, [received], id);
-        let is_new = match (target, &heard.about) {
-            (None, about) if about.may_come() => {
-                let input =
-                    json!({ "port": heard.port.as_str(), "topic": heard.topic, "about": about });
-                match self.engine.start(saga::NAME, id, input, vec![stream]).await {
-                    Ok(_) => return Ok(Taken::Kept),
-                    Err(StartError::Exists) => false,
-                    Err(error) => return Err(HearError::Keep(error)),
-                }
-            }
-            _ => match self.store.append(vec![stream]).await {
+        let is_new = match self.begins(&heard, target).await? {
+            Some((saga, input)) => match self.engine.start(saga, id, input, vec![stream]).await {
+                Ok(_) if target.is_none() => return Ok(Taken::Kept),
+                Ok(_) => true,
+                Err(StartError::Exists) => false,
+                Err(error) => return Err(HearError::Keep(error)),
+            },
+            None => match self.store.append(vec![stream]).await {
                 Ok(_) => true,
                 Err(AppendError::Conflict { .. }) => false,
                 Err(error) => return Err(HearError::Append(error)),
@@ -178,6 +156,41 @@ impl Fulfilment {
             (true, true) => Taken::PassedOn,
             (true, false) => Taken::Noted,
         })
+    }
+
+    /// The saga that is to begin in the same append as the webhook, since nobody else would remember what it says: that it is
+    /// about something which is not there yet, or that a charge of ours is denied.
+    async fn begins(
+        &self,
+        heard: &Heard,
+        target: Option<Uuid>,
+    ) -> Result<Option<(&'static str, Value)>, HearError> {
+        let Some(order_id) = target else {
+            let (about, topic) = (&heard.about, &heard.topic);
+            let input = json!({ "port": heard.port.as_str(), "topic": topic, "about": about });
+            return Ok(about.may_come().then_some((saga::NAME, input)));
+        };
+        let claim = heard.claim.as_ref();
+        let Some(claim) = claim.filter(|it| it.state == Claimed::Nothing) else {
+            return Ok(None);
+        };
+        let snapshot = match Snapshot::load(&self.store, order_id).await {
+            Ok((snapshot, _)) => snapshot,
+            Err(LoadError::Read(error)) => return Err(HearError::Read(error)),
+            // Whoever can read the order compares its books as well.
+            Err(LoadError::LeftAlone(_)) => return Ok(None),
+        };
+        let Ok(facts) = Facts::fold(snapshot.history.events()) else {
+            return Ok(None);
+        };
+        let denied = claim::denied(&facts, claim).filter(|_| heard.port == Port::Payments);
+        Ok(denied.map(|charge_ref| {
+            let input = json!(denial::Input {
+                order_id,
+                charge_ref
+            });
+            (denial::NAME, input)
+        }))
     }
 
     /// Acts on hints for as long as there is an engine.
@@ -227,10 +240,9 @@ impl Fulfilment {
             return;
         };
         match &hint.claim {
-            Some(claim) if agrees(&facts, claim) => {}
-            Some(claim) if claim.state == Claimed::Nothing => {
-                self.doubt(hint.saga, &claim.charge);
-            }
+            Some(claim) if claim::agrees(&facts, claim) => {}
+            // A saga asks about the charge that is denied.
+            Some(claim) if claim.state == Claimed::Nothing => {}
             _ => self.suspicion.notify_one(),
         }
     }
@@ -246,20 +258,5 @@ fn received(heard: &Heard, saga_id: Option<Uuid>, at: DateTime<Utc>) -> WebhookR
         subject: heard.about.subject(),
         saga_id,
         at: aggregates::instant::to_millis(at),
-    }
-}
-
-/// Whether the claim says nothing that is not in our books.
-fn agrees(facts: &Facts, claim: &Claim) -> bool {
-    let charges = facts.payment.iter().flat_map(|payment| &payment.charges);
-    let known = charges
-        .into_iter()
-        .find(|charge| charge.provider_ref == claim.charge);
-    match claim.state {
-        // A deposit that was taken back is told of as one that has not come yet.
-        Claimed::Nothing => known.is_none_or(|charge| charge.refund_ref.is_some()),
-        Claimed::Charged => known.is_some(),
-        Claimed::Returned => known.is_some_and(|charge| charge.refund_ref.is_some()),
-        Claimed::Other => false,
     }
 }

@@ -1,86 +1,88 @@
 //! A provider denies a charge that is on our books, as it does when a bank takes a deposit back. It is asked about this one
-//! charge, however old it is, until it confirms or refutes it; where it does neither, a person is asked.
+//! charge, however old it is; what it says is judged as in any comparison.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::time::sleep;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::finding::{Finding, Kind};
-use super::join::{self, Inside};
+use super::join;
+use super::report::Action;
 use super::verify::Look;
 use super::{Known, Mode, Pace, Reconciler, job};
 use crate::fulfilment::Fulfilment;
 
-/// Orders in doubt at a time; a provider that denies more of them at once is looked into by people anyway.
-const DOUBTS_MAX: usize = 256;
+/// Questions that may wait to be answered. Whoever finds no room asks again at its next look.
+pub(in crate::fulfilment) const WAITING: usize = 64;
 
-/// Each pause between two questions is this many times the one before.
-const GROWTH: u32 = 4;
+/// A charge to be asked about.
+pub(in crate::fulfilment) struct Question {
+    pub(super) order: Uuid,
+    pub(super) charge_ref: String,
+    /// Where the provider does not say this time either, a person is asked.
+    pub(super) last: bool,
+    pub(super) answer: oneshot::Sender<Asked>,
+}
 
-/// Questions before a person is asked.
-const QUESTIONS: u32 = 5;
-
-/// The orders whose charge is being asked about, so that a storm of webhooks asks once.
-#[derive(Clone, Default)]
-pub(in crate::fulfilment) struct Doubts(Arc<Mutex<HashSet<Uuid>>>);
-
-impl Doubts {
-    fn enter(&self, order: Uuid) -> bool {
-        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        doubts.len() < DOUBTS_MAX && doubts.insert(order)
-    }
-
-    fn leave(&self, order: Uuid) {
-        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        doubts.remove(&order);
-    }
+/// What asking came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The doubt is over, in one word.
+    Over(&'static str),
+    /// The provider does not say.
+    Open,
+    /// It could not be asked, or what it said could not be acted on.
+    Failed(String),
 }
 
 impl Fulfilment {
-    /// Begins to ask about a charge that its provider denies.
-    pub(in crate::fulfilment) fn doubt(&self, order: Uuid, charge_ref: &str) {
-        if !self.doubts.enter(order) {
-            return;
-        }
-        let (own, charge_ref) = (self.clone(), charge_ref.to_owned());
-        self.engine.aside(async move {
-            let reconciler = Reconciler::new(own.clone(), Pace::default());
-            reconciler.ask_about(order, &charge_ref).await;
-            own.doubts.leave(order);
-        });
+    /// Answers what the sagas of denied charges ask, for as long as there is an engine.
+    pub(in crate::fulfilment) fn answer(&self, mut questions: mpsc::Receiver<Question>) {
+        let own = self.clone();
+        self.engine
+            .accompany("the doubts about charges", async move {
+                while let Some(question) = questions.recv().await {
+                    let reconciler = Reconciler::new(own.clone(), Pace::default());
+                    own.engine.aside(async move {
+                        let asked = reconciler.ask_about(&question).await;
+                        // Whoever asked may have gone; what was found is acted on all the same.
+                        drop(question.answer.send(asked));
+                    });
+                }
+            });
     }
 }
 
 impl Reconciler {
-    async fn ask_about(&self, order: Uuid, charge_ref: &str) {
-        let watch = self.fulfilment.limits.denied_charge_watch;
-        // All pauses together are the watch.
-        let mut pause = watch / ((GROWTH.pow(QUESTIONS - 1) - 1) / (GROWTH - 1));
-        for question in 1..=QUESTIONS {
-            // Read anew each time: the order goes on meanwhile.
-            let Ok(Known::Is(Some(inside))) = self.inside(&order.to_string()).await else {
-                return;
-            };
-            let Some(missing) = join::denied(&inside, charge_ref) else {
-                return;
-            };
-            match self.second_look(&missing, Some(&inside)).await {
-                Look::Refuted => return,
-                Look::Stands => return self.hand_over(missing, &inside).await,
-                Look::Open if question == QUESTIONS => {
-                    return self.hand_over(unconfirmed(missing), &inside).await;
-                }
-                Look::Open => sleep(pause).await,
+    async fn ask_about(&self, question: &Question) -> Asked {
+        let inside = match self.inside(&question.order.to_string()).await {
+            Ok(Known::Is(Some(inside))) => inside,
+            Ok(Known::Is(None)) => return Asked::Over("no-such-order"),
+            Ok(Known::ForOthers) => {
+                return Asked::Failed("only a newer build can read the order".to_owned());
             }
-            pause *= GROWTH;
+            Err(error) => return Asked::Failed(error.to_string()),
+        };
+        let Some(missing) = join::denied(&inside, &question.charge_ref) else {
+            return Asked::Over("not-kept");
+        };
+        // It may be going back this moment. Whatever comes of that is the order's own affair.
+        if join::money_moves(&inside.saga) {
+            return Asked::Open;
         }
-    }
-
-    async fn hand_over(&self, finding: Finding, inside: &Inside) {
+        let finding = match self.second_look(missing.clone(), Some(&inside)).await {
+            Look::Refuted => return Asked::Over("refuted"),
+            Look::Stands(finding) => *finding,
+            Look::Open if question.last => unconfirmed(missing),
+            Look::Open => return Asked::Open,
+        };
         let why = job::own_account("the provider denied the charge");
-        self.act(finding, Some(inside), Mode::Automatic, &why).await;
+        let acted = self
+            .act(finding, Some(&inside), Mode::Automatic, &why)
+            .await;
+        match acted.action {
+            Action::Failed(error) => Asked::Failed(error),
+            _ => Asked::Over("seen-to"),
+        }
     }
 }
 

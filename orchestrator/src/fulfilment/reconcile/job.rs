@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use eventstore::ReadError;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::called_off::CalledOff;
+use super::progress::{self, Progress};
 use super::{Ask, Mode, ReconcileError, Reconciler, span};
 use crate::saga::verbs::Request;
 use crate::tenure::Tenure;
@@ -23,7 +25,7 @@ const LEASE_TTL: Duration = Duration::from_secs(15);
 const APART: Duration = Duration::from_secs(2);
 
 /// How far a comparison reaches back beyond the beginning of the last one, so that what was too young then is seen now.
-const OVERLAP: Duration = Duration::from_mins(30);
+pub(super) const OVERLAP: Duration = Duration::from_mins(30);
 
 /// Who acts where no person does.
 const ACTOR: &str = "reconciler";
@@ -40,18 +42,20 @@ impl Reconciler {
     /// Compares every so often until it is told to stop.
     pub async fn keep(self, every: Duration, stop: CancellationToken) {
         let owner = Uuid::now_v7();
-        let mut seen_until = None;
         let mut called_off = CalledOff::new(self.fulfilment.clone());
+        let mut progress = Progress::default();
         let mut tenure: Option<Tenure> = None;
         loop {
             if tenure.as_ref().is_none_or(Tenure::is_over) {
                 tenure = self.turn(owner).await;
+                progress.is_known = false;
             }
             let pause = match &tenure {
-                Some(_) => {
-                    seen_until = self.once(seen_until).await;
-                    if let Err(error) = called_off.look(Utc::now()).await {
-                        tracing::warn!(%error, "the parcels that were called off cannot be found");
+                Some(tenure) => {
+                    let work = self.work(tenure, &mut progress, &mut called_off);
+                    // Whatever it is in the middle of may be done twice, and the next one does it.
+                    if stop.run_until_cancelled(work).await.is_none() {
+                        break;
                     }
                     every
                 }
@@ -76,6 +80,31 @@ impl Reconciler {
         })
     }
 
+    /// What is to be done in one turn.
+    async fn work(&self, tenure: &Tenure, progress: &mut Progress, called_off: &mut CalledOff) {
+        if let Err(error) = self.advance(tenure, progress).await {
+            tracing::warn!(%error, "how far the books were compared cannot be read or remembered");
+        }
+        if let Err(error) = called_off.look(Utc::now()).await {
+            tracing::warn!(%error, "the parcels that were called off cannot be found");
+        }
+    }
+
+    /// One comparison, from where the last one came to, whichever process made it.
+    async fn advance(&self, tenure: &Tenure, progress: &mut Progress) -> Result<(), ReadError> {
+        let store = &self.fulfilment.store;
+        if !progress.is_known {
+            progress.seen_until = Some(progress::begin(store, LEASE, self.pace.window).await?);
+            progress.is_known = true;
+        }
+        let before = progress.seen_until;
+        progress.seen_until = self.once(before).await;
+        match progress.seen_until.filter(|now| Some(*now) != before) {
+            Some(now) => progress::remember(store, tenure.lease(), now).await,
+            None => Ok(()),
+        }
+    }
+
     /// One comparison; the time up to which everything has been seen to.
     async fn once(&self, seen_until: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let ask = Ask {
@@ -85,7 +114,7 @@ impl Reconciler {
         };
         match self.run(&ask).await {
             Ok(report) => {
-                if report.next.is_some() {
+                if report.goes_on() {
                     // There is more to do than one comparison may: go on after a breath.
                     self.fulfilment.suspicion.notify_one();
                 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::finding::Finding;
 use crate::fulfilment::facts::Facts;
 use crate::fulfilment::steps::*;
-use crate::providers::ports::{MoneyRecord, ParcelRecord};
+use crate::providers::ports::{ChargeNow, MoneyRecord, ParcelRecord};
 
 /// What the log says of one order.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,14 @@ pub struct Window {
 }
 
 impl Window {
+    /// Of all time: what a provider says when it is asked about one thing.
+    const ALWAYS: Window = Window {
+        since: DateTime::<Utc>::MIN_UTC,
+        until: DateTime::<Utc>::MAX_UTC,
+        money: true,
+        parcels: true,
+    };
+
     fn covers(&self, at: DateTime<Utc>) -> bool {
         self.since <= at && at <= self.until
     }
@@ -96,8 +104,30 @@ pub fn denied(inside: &Inside, charge_ref: &str) -> Option<Finding> {
     denied.then(|| money::missing(&inside.order_id.to_string(), kept))
 }
 
+/// A charge on record judged by all that its provider says of it, instead of by what moved in a stretch of time; nothing where
+/// both say the same.
+#[must_use]
+pub fn anew(inside: &Inside, charge_ref: &str, now: &ChargeNow) -> Option<Finding> {
+    let payment = inside.facts.payment.as_ref()?;
+    let mut charges = payment.charges.iter();
+    let charge = charges.find(|charge| charge.provider_ref == charge_ref)?;
+    let order_id = inside.order_id.to_string();
+    let outside = Outside {
+        money: money::records(&order_id, charge, now),
+        parcels: Vec::new(),
+    };
+    money::refunds(
+        &order_id,
+        inside,
+        payment,
+        charge,
+        &outside,
+        &Window::ALWAYS,
+    )
+}
+
 /// The saga itself is still about to take, to return or to look for money.
-fn money_moves(saga: &State) -> bool {
+pub(super) fn money_moves(saga: &State) -> bool {
     match saga.phase {
         Phase::New => true,
         Phase::Forward => !saga.is_done(PAY),

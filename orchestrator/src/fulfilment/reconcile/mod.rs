@@ -2,10 +2,11 @@
 //!
 //! * [`join`] (pure) compares one order's records with its log; [`finding`] says what may come of it.
 //! * [`Reconciler`] reads both sides, asks once more where the provider seems to know nothing, and acts.
-//! * [`restitution`] and [`mismatch`] are the sagas behind what it does.
+//! * [`restitution`] and [`mismatch`] are the sagas behind what it does, [`denial`] the one that has it ask about a charge.
 
 mod books;
 pub mod called_off;
+pub(super) mod denial;
 pub(super) mod doubt;
 pub mod finding;
 mod fix;
@@ -13,6 +14,7 @@ mod job;
 pub mod join;
 mod meter;
 pub(super) mod mismatch;
+mod progress;
 pub mod report;
 pub(super) mod restitution;
 mod verify;
@@ -148,14 +150,16 @@ impl Reconciler {
             .unwrap_or_else(|| started_at - span(self.pace.window));
         let mut records =
             books::records(&self.fulfilment.providers, since - span(self.pace.margin)).await;
+        let until = self.until(since, started_at, &mut records);
         let window = Window {
             since,
-            until: started_at - span(self.pace.grace),
+            until: until.min(started_at - span(self.pace.grace)),
             money: records.money_gap.is_none(),
             parcels: records.parcels_gap.is_none(),
         };
-        let moved = books::moved(&self.fulfilment.store, since).await?;
+        let moved = books::moved(&self.fulfilment.store, since, until).await?;
         let mut report = Report {
+            until,
             records: records.count,
             unread: unread(&mut records),
             ..Report::new(started_at, since)
@@ -170,6 +174,24 @@ impl Reconciler {
         Ok(report)
     }
 
+    /// Up to when a comparison comes. One that could not get beyond what it begins with says so instead.
+    fn until(
+        &self,
+        since: DateTime<Utc>,
+        started_at: DateTime<Utc>,
+        records: &mut Records,
+    ) -> DateTime<Utc> {
+        let Some(cut_at) = records.cut_at else {
+            return started_at;
+        };
+        if cut_at > since + span(job::OVERLAP) {
+            return cut_at;
+        }
+        let why = "there are more records than one comparison holds";
+        records.money_gap.get_or_insert_with(|| why.to_owned());
+        started_at
+    }
+
     async fn judge(
         &self,
         order: &str,
@@ -182,15 +204,17 @@ impl Reconciler {
             return Ok(());
         };
         for finding in join::compare(order, inside.as_deref(), outside, window) {
-            match self.second_look(&finding, inside.as_deref()).await {
+            match self.second_look(finding, inside.as_deref()).await {
                 Look::Refuted => {}
                 Look::Open => report.left += 1,
-                Look::Stands if ask.mode != Mode::Look && report.done >= self.pace.at_once => {
-                    report.take(Entry::postponed(finding));
+                Look::Stands(finding)
+                    if ask.mode != Mode::Look && report.done >= self.pace.at_once =>
+                {
+                    report.take(Entry::postponed(*finding));
                 }
-                Look::Stands => {
+                Look::Stands(finding) => {
                     report.take(
-                        self.act(finding, inside.as_deref(), ask.mode, &ask.why)
+                        self.act(*finding, inside.as_deref(), ask.mode, &ask.why)
                             .await,
                     );
                 }

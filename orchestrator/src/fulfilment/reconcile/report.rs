@@ -62,6 +62,8 @@ pub struct Report {
     pub finished_at: DateTime<Utc>,
     /// From when on the books were compared.
     pub since: DateTime<Utc>,
+    /// Until when. Where the providers have more records than one comparison holds, the next one goes on from there.
+    pub until: DateTime<Utc>,
     /// Orders compared.
     pub orders: usize,
     /// Records of the providers.
@@ -90,6 +92,7 @@ impl Report {
             started_at,
             finished_at: started_at,
             since,
+            until: started_at,
             orders: 0,
             records: 0,
             unread: Vec::new(),
@@ -132,9 +135,14 @@ impl Report {
             return before;
         }
         if self.left == 0 {
-            return Some(self.started_at);
+            return Some(self.until);
         }
-        before.map(|before| before.max(self.started_at - patience))
+        before.map(|before| before.max(self.until - patience))
+    }
+
+    /// Whether there is more to do than one comparison may.
+    pub(super) fn goes_on(&self) -> bool {
+        self.next.is_some() || self.until < self.started_at
     }
 
     /// Findings of a kind that only those may set right.

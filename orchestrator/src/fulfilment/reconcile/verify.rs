@@ -1,19 +1,20 @@
-//! A provider that seems to know nothing is asked once more, about this one thing: a list may be behind or cut short.
+//! Before a finding counts, the provider is asked once more, about this one thing: a list may be behind or cut short, and it
+//! shows what moved in one stretch of time only.
 
 use super::Reconciler;
 use super::finding::{Books, Finding, Kind};
-use super::join::Inside;
+use super::join::{self, Inside};
 use crate::fulfilment::participants::charged_after;
 use crate::fulfilment::steps::*;
-use crate::providers::ports::{Found, Refund};
+use crate::providers::ports::{ChargeName, Found, Refund};
 use crate::saga::key;
 use aggregates::ids;
 
 /// What becomes of a finding after a second look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Look {
-    /// It stands.
-    Stands,
+    /// This is what differs.
+    Stands(Box<Finding>),
     /// The provider has what its list did not show.
     Refuted,
     /// The provider does not say; the next comparison asks again.
@@ -21,29 +22,62 @@ pub(super) enum Look {
 }
 
 impl Reconciler {
-    /// Whether a finding stands.
-    pub(super) async fn second_look(&self, finding: &Finding, inside: Option<&Inside>) -> Look {
-        let Some(inside) = inside.filter(|_| finding.kind == Kind::LogOnly) else {
-            return Look::Stands;
+    /// Whether a finding stands, or what differs in its stead.
+    pub(super) async fn second_look(&self, finding: Finding, inside: Option<&Inside>) -> Look {
+        let Some(inside) = inside else {
+            return Look::Stands(Box::new(finding));
         };
         let order = inside.order_id;
         let round = |step| inside.saga.step(step).map_or(0, |step| step.round);
         let own = |step| key(order, step, round(step));
         let providers = &self.fulfilment.providers;
         match (finding.books, finding.code) {
-            (Books::Carrier, _) => absent(&providers.carrier.probe(order, &own(SHIP)).await),
+            (Books::Carrier, _) if finding.kind == Kind::LogOnly => {
+                absent(finding, &providers.carrier.probe(order, &own(SHIP)).await)
+            }
             (Books::Payment, "refund-missing") => {
                 let Some(refund) = refund(inside, &finding.reference, own(REFUND)) else {
-                    return Look::Stands;
+                    return Look::Stands(Box::new(finding));
                 };
-                absent(&providers.payments.probe_refund(refund).await)
+                absent(finding, &providers.payments.probe_refund(refund).await)
             }
-            (Books::Payment, _) => match providers.payments.probe(order, &own(PAY)).await {
-                Found::Done(charge) if charge.reference != finding.reference => Look::Stands,
-                other => absent(&other),
-            },
+            (Books::Payment, code) if is_of_one_charge(code) => {
+                self.look_at_charge(finding, inside).await
+            }
+            _ => Look::Stands(Box::new(finding)),
         }
     }
+
+    /// The charge itself, by all that its provider says of it: a list shows what moved in one stretch of time, and under the
+    /// name of its order the provider shows one payment, which need not be this one.
+    async fn look_at_charge(&self, finding: Finding, inside: &Inside) -> Look {
+        let charge = ChargeName {
+            order_id: inside.order_id,
+            charge_ref: finding.reference.clone(),
+            charged_after: charged_after(&inside.saga),
+        };
+        match self.fulfilment.providers.payments.find(charge).await {
+            Found::Done(now) => match join::anew(inside, &finding.reference, &now) {
+                Some(now) => Look::Stands(Box::new(now)),
+                None => Look::Refuted,
+            },
+            Found::Nothing | Found::Refused(_) => Look::Stands(Box::new(finding)),
+            // Money on its way changes sums that are known; whether there is a charge at all it leaves open.
+            Found::Undecided(_) if finding.kind != Kind::LogOnly => Look::Stands(Box::new(finding)),
+            Found::Undecided(_) | Found::Unknown(_) => Look::Open,
+        }
+    }
+}
+
+/// What one charge and all that went back of it decide.
+fn is_of_one_charge(code: &str) -> bool {
+    let codes = [
+        "charge-missing",
+        "partly-refunded",
+        "refund-differs",
+        "canceled-and-kept",
+    ];
+    codes.contains(&code)
 }
 
 /// The refund of a charge on record: of the one that paid for the order under that key, of one that pays for nothing under
@@ -66,9 +100,9 @@ fn refund(inside: &Inside, charge_ref: &str, own: String) -> Option<Refund> {
     })
 }
 
-fn absent<T>(found: &Found<T>) -> Look {
+fn absent<T>(finding: Finding, found: &Found<T>) -> Look {
     match found {
-        Found::Nothing | Found::Refused(_) => Look::Stands,
+        Found::Nothing | Found::Refused(_) => Look::Stands(Box::new(finding)),
         Found::Done(_) => Look::Refuted,
         Found::Undecided(_) | Found::Unknown(_) => Look::Open,
     }

@@ -28,10 +28,7 @@ fn read(delivery: &Delivery<'_>) -> Result<Vec<Heard>, &'static str> {
         .ok_or("The body is not an object.")?;
     let topic = json.get("eventType").and_then(Value::as_str);
     // A deposit tells its fields at the top.
-    let data = match topic {
-        Some(_) => json.get("data").unwrap_or(&Value::Null),
-        None => delivery.json,
-    };
+    let data = json.get("data").unwrap_or(delivery.json);
     let order = data["orderId"].as_str();
     if topic.is_none() && order.is_none() {
         return Err("The body names neither an event nor an order.");
@@ -61,7 +58,8 @@ fn claim(data: &Value) -> Option<Claim> {
         "READY" | "IN_PROGRESS" | "WAITING_FOR_DEPOSIT" | "ABORTED" | "EXPIRED" => Claimed::Nothing,
         _ => Claimed::Other,
     };
-    let charge = fingerprint(data["paymentKey"].as_str().unwrap_or_default());
+    // A deposit names its order only.
+    let charge = data["paymentKey"].as_str().map(fingerprint);
     Some(Claim { charge, state })
 }
 

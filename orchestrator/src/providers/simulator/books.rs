@@ -6,12 +6,16 @@ use chrono::{DateTime, SubsecRound, Utc};
 use super::account::Parcel;
 use super::carrier::label;
 use super::ledger::{Line, Op, Port, Verdict};
-use super::names::{order_key, reference};
+use super::names::{order_key, reference, seq_of};
 use super::{Core, lock};
-use crate::providers::ports::{Direction, Found, MoneyRecord, Page, ParcelRecord, ParcelState};
+use crate::providers::ports::{
+    ChargeName, ChargeNow, Direction, Found, MoneyRecord, Page, ParcelRecord, ParcelState,
+};
 
 /// Lines that one page looks at: a few milliseconds of reading.
 const LINES: usize = 2_000;
+
+const UNREACHABLE: &str = "the simulated provider cannot be reached";
 
 impl Core {
     /// Who was charged and who got money back.
@@ -34,6 +38,33 @@ impl Core {
         page.map(|page| self.each(page, |core, line| core.parcel_record(line)))
     }
 
+    /// What is left of one charge.
+    pub(super) fn charge_now(&self, charge: &ChargeName) -> Found<ChargeNow> {
+        if lock(&self.faults).is_down(Port::Payment) {
+            return Found::Unknown(UNREACHABLE.into());
+        }
+        let mut world = lock(&self.world);
+        let account = world.account(charge.order_id);
+        let seq = seq_of(Op::Charge, &charge.charge_ref);
+        let Some((account, seq)) = account.zip(seq) else {
+            return Found::Nothing;
+        };
+        let Some(charged) = account.charges.iter().find(|it| it.seq == seq) else {
+            return Found::Nothing;
+        };
+        let Ok(currency) = String::from_utf8_lossy(&charged.currency).parse() else {
+            return Found::Unknown("the charge names no currency".into());
+        };
+        let mut back = account.returns.iter().filter(|it| it.charge == seq);
+        let returned = charged.amount - account.left_of(charged);
+        let last = back.next_back();
+        Found::Done(ChargeNow {
+            amount: Money::new(charged.amount, currency),
+            returned: Money::new(returned, currency),
+            last_refund: last.map(|it| reference(Op::Refund, it.seq)),
+        })
+    }
+
     fn each<T>(&self, page: Page<Line>, record: impl Fn(&Self, Line) -> Option<T>) -> Page<T> {
         let records = page.records.into_iter();
         Page {
@@ -49,7 +80,7 @@ impl Core {
         cursor: Option<String>,
     ) -> Found<Page<Line>> {
         if lock(&self.faults).is_down(port) {
-            return Found::Unknown("the simulated provider cannot be reached".into());
+            return Found::Unknown(UNREACHABLE.into());
         }
         // Lines tell milliseconds.
         let since = since.trunc_subsecs(3);

@@ -14,7 +14,8 @@ use super::names::seq_of;
 use super::notes::Detail;
 use super::{Core, Simulator, lock, now, sessions};
 use crate::providers::ports::{
-    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund,
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund,
 };
 
 impl PaymentPort for Simulator {
@@ -35,6 +36,10 @@ impl PaymentPort for Simulator {
 
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
         self.money_lookup(Op::Charge, order_id, key).boxed()
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
+        async move { self.core.charge_now(&charge) }.boxed()
     }
 
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {

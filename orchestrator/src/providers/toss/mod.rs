@@ -26,7 +26,8 @@ use self::codes::{Class, QUERY, Row};
 use self::wire::{ErrorBody, Payment};
 use super::http::{Endpoint, Failure, Http, Reply, SetupError, authorize, sensitive};
 use super::ports::{
-    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund, Refusal,
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund, Refusal,
 };
 
 const PROVIDER: &str = "Toss Payments";
@@ -222,13 +223,21 @@ impl PaymentPort for Toss {
         .boxed()
     }
 
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
+        async move {
+            let payment = self.locate(&charge, self.http.until()).await;
+            flat(payment, |payment| verdict::now(&payment))
+        }
+        .boxed()
+    }
+
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {
         self.cancel(refund).boxed()
     }
 
     fn probe_refund(&self, refund: Refund) -> BoxFuture<'_, Found<MoneyMoved>> {
         async move {
-            let payment = self.locate(&refund, self.http.until()).await;
+            let payment = self.locate(&refund.charge(), self.http.until()).await;
             flat(payment, |payment| verdict::refunded(&payment, &refund))
         }
         .boxed()

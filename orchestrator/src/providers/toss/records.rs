@@ -5,8 +5,8 @@ use reqwest::Method;
 use tokio::time::Instant;
 
 use super::Toss;
-use super::wire::{Amount, Transaction, reference};
-use crate::providers::ports::{Direction, Found, MoneyRecord, Page, Refund};
+use super::wire::{Amount, Payment, Transaction, reference};
+use crate::providers::ports::{ChargeName, Direction, Found, MoneyRecord, Page};
 
 /// Records of one page. The provider gives up to 5,000; this many fit well into one answer.
 const PAGE: usize = 500;
@@ -51,9 +51,31 @@ impl Toss {
         Found::Done(Page { records, next })
     }
 
+    /// From the reference in our books to the payment. An order has one payment; where it has a second one, the provider's
+    /// list is searched for the one that is meant.
+    pub(super) async fn locate(&self, charge: &ChargeName, until: Instant) -> Found<Payment> {
+        let order = charge.order_id.to_string();
+        match self
+            .payment(&["v1", "payments", "orders", &order], until)
+            .await
+        {
+            Found::Done(payment) if payment.reference() == charge.charge_ref => {
+                Found::Done(payment)
+            }
+            Found::Done(_) | Found::Nothing => match self.search(charge, until).await {
+                Found::Done(key) => self.payment(&["v1", "payments", &key], until).await,
+                Found::Nothing => Found::Nothing,
+                Found::Refused(refusal) => Found::Refused(refusal),
+                Found::Undecided(reason) => Found::Undecided(reason),
+                Found::Unknown(reason) => Found::Unknown(reason),
+            },
+            other => other,
+        }
+    }
+
     /// The payment key behind a reference of ours.
-    pub(super) async fn search(&self, refund: &Refund, until: Instant) -> Found<String> {
-        let (order_id, since) = (refund.order_id.to_string(), refund.charged_after - BEHIND);
+    async fn search(&self, charge: &ChargeName, until: Instant) -> Found<String> {
+        let (order_id, since) = (charge.order_id.to_string(), charge.charged_after - BEHIND);
         let mut cursor = None;
         for _ in 0..SEARCH_PAGES {
             let (page, next) = match self.transactions(since, cursor, until).await {
@@ -64,7 +86,7 @@ impl Toss {
                 Found::Unknown(reason) => return Found::Unknown(reason),
             };
             let ours = |it: &Transaction| {
-                it.order_id == order_id && reference(&it.payment_key) == refund.charge_ref
+                it.order_id == order_id && reference(&it.payment_key) == charge.charge_ref
             };
             if let Some(found) = page.into_iter().find(ours) {
                 return Found::Done(found.payment_key);

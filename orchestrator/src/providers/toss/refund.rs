@@ -20,7 +20,7 @@ struct Cancel {
 impl Toss {
     pub(super) async fn cancel(&self, refund: Refund) -> Answer<MoneyMoved> {
         let until = self.http.until();
-        let payment = match self.locate(&refund, until).await {
+        let payment = match self.locate(&refund.charge(), until).await {
             Found::Done(payment) => payment,
             // Nothing is sent, but it was answered: whoever is answered like this for long needs a person.
             Found::Undecided(reason) => return Answer::Undecided(reason),
@@ -75,28 +75,6 @@ impl Toss {
                 let payment = self.payment(&path[..3], until).await;
                 settle(otherwise, flat(payment, |payment| judge(&payment)))
             }
-        }
-    }
-
-    /// From the reference in our books to the payment. An order has one payment; where it has a second one, which is about
-    /// to go back, the provider's list is searched.
-    pub(super) async fn locate(&self, refund: &Refund, until: Instant) -> Found<Payment> {
-        let order = refund.order_id.to_string();
-        match self
-            .payment(&["v1", "payments", "orders", &order], until)
-            .await
-        {
-            Found::Done(payment) if payment.reference() == refund.charge_ref => {
-                Found::Done(payment)
-            }
-            Found::Done(_) | Found::Nothing => match self.search(refund, until).await {
-                Found::Done(key) => self.payment(&["v1", "payments", &key], until).await,
-                Found::Nothing => Found::Nothing,
-                Found::Refused(refusal) => Found::Refused(refusal),
-                Found::Undecided(reason) => Found::Undecided(reason),
-                Found::Unknown(reason) => Found::Unknown(reason),
-            },
-            other => other,
         }
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::codes;
 use super::wire::{Amount, CancelEntry, Payment};
-use crate::providers::ports::{Answer, Charge, Found, MoneyMoved, Refund, Refusal};
+use crate::providers::ports::{Answer, Charge, ChargeNow, Found, MoneyMoved, Refund, Refusal};
 
 /// What the provider's own lists show people as the reason; our key behind it is how we find the refund again.
 pub(super) fn cancel_reason(key: &str) -> String {
@@ -69,16 +69,23 @@ pub(super) fn found(payment: &Payment, order_id: Uuid, sum: Option<Money>) -> Fo
             reference: payment.reference(),
             amount: total,
         }),
+        other => unpaid(payment, other),
+    }
+}
+
+/// What a status says that is none of money taken.
+fn unpaid<T>(payment: &Payment, status: &str) -> Found<T> {
+    match status {
         "ABORTED" => Found::Refused(codes::refusal_of_failure(
             payment
                 .failure
                 .as_ref()
                 .map(|failure| failure.code.as_str()),
         )),
-        "EXPIRED" => refused(
-            "not-found-payment-session",
-            "The payment was not confirmed within its time.",
-        ),
+        "EXPIRED" => Found::Refused(Refusal {
+            code: "not-found-payment-session".to_owned(),
+            reason: "The payment was not confirmed within its time.".to_owned(),
+        }),
         // Authenticated or not even that: no money moves before somebody confirms.
         "READY" | "IN_PROGRESS" => Found::Nothing,
         "WAITING_FOR_DEPOSIT" => {
@@ -86,6 +93,37 @@ pub(super) fn found(payment: &Payment, order_id: Uuid, sum: Option<Money>) -> Fo
         }
         _ => Found::Undecided("the payment is in a state that is not documented".to_owned()),
     }
+}
+
+/// What is left of a payment of ours. What is still on its way back decides nothing yet.
+pub(super) fn now(payment: &Payment) -> Found<ChargeNow> {
+    let taken = matches!(
+        payment.status.as_str(),
+        "DONE" | "CANCELED" | "PARTIAL_CANCELED"
+    );
+    if !taken {
+        return unpaid(payment, &payment.status);
+    }
+    let (Some(amount), Some(balance)) = (payment.total(), payment.balance()) else {
+        return Found::Undecided("the payment names no amount".to_owned());
+    };
+    let entries = payment.cancels.as_deref().unwrap_or_default();
+    let open = |entry: &CancelEntry| standing(entry) == Standing::Open;
+    if entries.iter().any(open) {
+        return Found::Undecided("money of this payment is on its way back".to_owned());
+    }
+    let returned = Money::new(amount.amount - balance.amount, amount.currency);
+    let back = returned_by(payment, entries);
+    let adds_up = back.map_or(0, |(sum, _)| sum) == returned.amount;
+    let last_refund = back.and_then(|(_, last)| last.transaction_key.clone());
+    if !adds_up || back.is_some() != last_refund.is_some() {
+        return Found::Undecided("what went back and what is left do not add up".to_owned());
+    }
+    Found::Done(ChargeNow {
+        amount,
+        returned,
+        last_refund,
+    })
 }
 
 /// What became of a refund of that payment.
@@ -116,6 +154,15 @@ fn whole<'a>(payment: &Payment, entries: &'a [CancelEntry]) -> Option<&'a Cancel
     if payment.balance()?.amount != 0 {
         return None;
     }
+    let (returned, last) = returned_by(payment, entries)?;
+    (returned == payment.total()?.amount).then_some(last)
+}
+
+/// How much went back, and the last refund of them; nothing where there was none.
+fn returned_by<'a>(
+    payment: &Payment,
+    entries: &'a [CancelEntry],
+) -> Option<(i64, &'a CancelEntry)> {
     let done = entries
         .iter()
         .filter(|entry| standing(entry) == Standing::Done);
@@ -126,7 +173,7 @@ fn whole<'a>(payment: &Payment, entries: &'a [CancelEntry]) -> Option<&'a Cancel
         returned = returned.checked_add(amount.amount)?;
         last = Some(entry);
     }
-    last.filter(|_| Some(returned) == payment.total().map(|total| total.amount))
+    Some((returned, last?))
 }
 
 /// How far an entry of `cancels` is.

@@ -10,6 +10,7 @@ mod solapi_codes;
 mod tables;
 mod toss;
 mod toss_codes;
+mod toss_find;
 mod toss_list;
 mod toss_refunds;
 mod tracker;

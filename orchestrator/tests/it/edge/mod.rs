@@ -6,6 +6,7 @@ mod canary;
 mod cancels;
 mod child;
 mod commands;
+mod deposits;
 mod doctor;
 mod events;
 mod follow;

@@ -13,9 +13,11 @@ use super::server::{Backend, TestServer, on_each_backend, order_paid_by};
 async fn an_operator_compares_the_books_and_reads_the_report_again() {
     on_each_backend(async |server| {
         server.placed("33").await;
-        // The server has begun to compare by itself.
+        // The server compares by itself when it starts.
         server
-            .eventually("/reconcile", |before| before["running"] == false)
+            .eventually("/reconcile", |told| {
+                told["running"] == false && told["last"].is_object()
+            })
             .await;
         let wish = json!({ "since": "1h", "fix": true, "reason": "closing" });
         let answer = server.post("/reconcile", &wish).await;

@@ -1,29 +1,34 @@
 //! A provider that denies a charge which is on our books: its deposit was taken back, or it only says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aggregates::saga::Phase;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use orchestrator::fulfilment::Fulfilment;
 use orchestrator::fulfilment::hints::{About, Claim, Claimed, Heard, Port};
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::providers::ports::{
-    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund,
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund,
 };
 use orchestrator::providers::simulator::Simulator;
 use orchestrator::providers::simulator::ledger::Op;
 use uuid::Uuid;
 
+use super::mismatches::return_a_part;
+use super::reconciles::{count, kept};
 use super::shop::{Setup, Shop, TOTAL, eventually};
 
 /// What is said when somebody asks after a charge; nothing: what is true.
-type Answering = fn() -> Option<Found<MoneyMoved>>;
+pub(super) type Answering = fn() -> Option<Found<ChargeNow>>;
 
 /// Takes money like any other, and answers a question about it in its own way.
-struct Till {
-    simulator: Simulator,
-    answer: Answering,
+pub(super) struct Till {
+    pub(super) simulator: Simulator,
+    pub(super) answer: Answering,
 }
 
 impl PaymentPort for Till {
@@ -32,9 +37,13 @@ impl PaymentPort for Till {
     }
 
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
+        PaymentPort::probe(&self.simulator, order_id, key)
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
         match (self.answer)() {
             Some(answer) => Box::pin(async move { answer }),
-            None => PaymentPort::probe(&self.simulator, order_id, key),
+            None => self.simulator.find(charge),
         }
     }
 
@@ -55,7 +64,7 @@ impl PaymentPort for Till {
     }
 }
 
-async fn shop(till: fn(Simulator) -> Arc<dyn PaymentPort>) -> Shop {
+pub(super) async fn shop(till: fn(Simulator) -> Arc<dyn PaymentPort>) -> Shop {
     let setup = Setup::default();
     let limits = Limits {
         denied_charge_watch: Duration::from_millis(100),
@@ -69,13 +78,15 @@ async fn shop(till: fn(Simulator) -> Arc<dyn PaymentPort>) -> Shop {
     .await
 }
 
-/// The provider says that no money moved for the charge that is on record.
-async fn deny(shop: &Shop, order: Uuid, delivery: &str) {
+/// The provider says that no money moved for the charge that is on record; the saga that asks about it.
+async fn deny(shop: &Shop, order: Uuid, delivery: &str) -> Uuid {
     let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
-    let claim = Claim {
-        charge: payment.charges[0].provider_ref.clone(),
-        state: Claimed::Nothing,
-    };
+    let charge = payment.charges[0].provider_ref.clone();
+    hear(&shop.fulfilment, order, Some(charge), delivery).await
+}
+
+async fn hear(process: &Fulfilment, order: Uuid, charge: Option<String>, delivery: &str) -> Uuid {
+    let state = Claimed::Nothing;
     let heard = Heard {
         port: Port::Payments,
         provider: "toss",
@@ -84,12 +95,13 @@ async fn deny(shop: &Shop, order: Uuid, delivery: &str) {
         topic: "DEPOSIT_CALLBACK".into(),
         status: None,
         about: About::Saga(order),
-        claim: Some(claim),
+        claim: Some(Claim { charge, state }),
     };
-    shop.fulfilment.hear(heard).await.unwrap();
+    process.hear(heard).await.unwrap();
+    aggregates::ids::webhook_id("toss", delivery)
 }
 
-async fn mismatches(shop: &Shop, order: Uuid) -> Vec<(String, i64)> {
+pub(super) async fn mismatches(shop: &Shop, order: Uuid) -> Vec<(String, i64)> {
     let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
     let open = payment.mismatches.iter();
     open.map(|open| (open.refusal.code.clone(), open.at_stake.amount))
@@ -133,23 +145,76 @@ async fn a_provider_that_denies_a_charge_and_then_says_nothing_more_is_looked_in
 
 #[tokio::test]
 async fn a_denial_that_the_provider_does_not_stand_by_is_forgotten() {
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
     let shop = shop(|simulator| {
-        let answer = || {
-            ASKED.fetch_add(1, Ordering::Relaxed);
-            None
-        };
+        let answer = || None;
         Arc::new(Till { simulator, answer })
     })
     .await;
     let order = shop.shipped("a").await;
     let before = shop.story(order).await;
-    // While one is asked about nobody asks again: the second question comes when the first denial is done with.
-    eventually(|| async {
-        deny(&shop, order, "d-1").await;
-        ASKED.load(Ordering::Relaxed) > 1
-    })
-    .await;
+    // The same delivery is one doubt; the next one is asked about again.
+    for delivery in ["d-1", "d-1", "d-2"] {
+        let doubt = deny(&shop, order, delivery).await;
+        let over = shop.at_rest(doubt).await;
+        assert_eq!(over.state.phase, Phase::Completed);
+        assert_eq!(over.state.output("ask").unwrap()["came"], "refuted");
+    }
     assert_eq!(shop.story(order).await, before);
     shop.close().await;
+}
+
+#[tokio::test]
+async fn a_doubt_outlives_the_process_that_heard_of_it() {
+    static GONE: AtomicBool = AtomicBool::new(false);
+    let shop = shop(|simulator| {
+        let answer = || {
+            let gone = GONE.load(Ordering::SeqCst);
+            let silent = || Found::Unknown("it does not answer".into());
+            Some(if gone { Found::Nothing } else { silent() })
+        };
+        Arc::new(Till { simulator, answer })
+    })
+    .await;
+    let order = shop.shipped("a").await;
+    let patient = Limits {
+        denied_charge_watch: Duration::from_hours(1),
+        ..shop.parts().limits
+    };
+    let dying = shop.another_with(patient);
+    // It names no charge, as a deposit does not.
+    let doubt = hear(&dying, order, None, "d-1").await;
+    dying.engine().halt();
+    assert_eq!(mismatches(&shop, order).await, []);
+    GONE.store(true, Ordering::SeqCst);
+    shop.fulfilment.engine().hint(doubt, "ask");
+    let over = shop.at_rest(doubt).await;
+    assert_eq!(over.state.output("ask").unwrap()["came"], "seen-to");
+    assert_eq!(
+        mismatches(&shop, order).await,
+        [("charge-missing".to_owned(), TOTAL)]
+    );
+}
+
+#[tokio::test]
+async fn a_denied_charge_that_went_back_in_parts_is_imported_and_its_book_called_off() {
+    let shop = shop(|simulator| {
+        let answer = || None;
+        Arc::new(Till { simulator, answer })
+    })
+    .await;
+    let order = shop.shipped("a").await;
+    for (key, amount) in [("first", 16_500), ("second", 16_500)] {
+        return_a_part(&shop, order, key, amount).await;
+    }
+    let doubt = deny(&shop, order, "d-1").await;
+    shop.at_rest(doubt).await;
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    assert_eq!(mismatches(&shop, order).await, []);
+    assert_eq!(kept(&shop, order).await, 0);
+    let effects = shop.effects(order);
+    assert_eq!(
+        (count(&effects, Op::Refund), count(&effects, Op::Cancel)),
+        (2, 1)
+    );
 }

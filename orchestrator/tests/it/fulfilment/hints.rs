@@ -141,7 +141,7 @@ async fn a_lie_moves_nothing() {
                 for port in [Port::Payments, Port::Deliveries] {
                     delivery += 1;
                     let claim = Claim {
-                        charge: charge.clone(),
+                        charge: Some(charge.clone()),
                         state,
                     };
                     let said = Heard {

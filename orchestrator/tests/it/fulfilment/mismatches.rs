@@ -205,7 +205,7 @@ async fn money_kept_of_a_canceled_order_is_found_although_its_saga_is_over() {
 }
 
 /// A part of a charge goes back by somebody at the provider's dashboard.
-async fn return_a_part(shop: &Shop, order: Uuid, key: &str, amount: i64) {
+pub(super) async fn return_a_part(shop: &Shop, order: Uuid, key: &str, amount: i64) {
     let refund = Refund {
         key: key.to_owned(),
         order_id: order,
@@ -246,6 +246,47 @@ async fn a_mismatch_that_grew_after_it_was_settled_is_parked_again() {
     assert_eq!(parked.state.at_stake().unwrap().amount, 1_500);
     let books = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
     assert_eq!(books.mismatches.len(), 1, "the first one is settled");
+}
+
+#[tokio::test]
+async fn a_charge_that_went_back_in_two_halves_on_two_days_is_a_refund_and_nothing_ships() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    return_a_part(&shop, order, "first", TOTAL / 2).await;
+    let half = compare(&shop, Mode::Automatic).await;
+    assert_eq!(codes(&half), [("partly-refunded", Action::Parked)]);
+    let settled = half.findings[0].saga_id.unwrap();
+    shop.at_rest(settled).await;
+    let agreed = Finding {
+        outcome: Verdict::Done,
+        evidence: serde_json::Value::Null,
+        force: false,
+    };
+    let engine = shop.fulfilment.engine();
+    engine
+        .resolve(settled, "settle", agreed, &why())
+        .await
+        .unwrap();
+    // The next comparison's records begin after the first half, and show as much as they did then.
+    let later = Utc::now();
+    return_a_part(&shop, order, "second", TOTAL / 2).await;
+    let pace = Pace {
+        grace: Duration::ZERO,
+        margin: Duration::ZERO,
+        ..Pace::default()
+    };
+    let ask = Ask {
+        since: Some(later),
+        mode: Mode::Automatic,
+        why: why(),
+    };
+    let reconciler = Reconciler::new(shop.fulfilment.clone(), pace);
+    let whole = reconciler.run(&ask).await.unwrap();
+    assert_eq!(codes(&whole), [("refunded-outside", Action::Fixed)]);
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    assert_eq!(kept(&shop, order).await, 0);
+    assert_eq!(count(&shop.effects(order), Op::Cancel), 1);
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::providers::guard::{Policy, Position};
 use orchestrator::providers::ports::{
-    Answer, Charge, Found, MoneyMoved, MoneyRecord, Page, PaymentPort, Refund,
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund,
 };
 use orchestrator::providers::simulator::ledger::Op;
 use orchestrator::providers::simulator::{Scan, Simulator};
@@ -62,6 +63,10 @@ impl PaymentPort for Ill {
         let amount = Money::new(100, aggregates::money::Currency::KRW);
         let reference = "charged-in-another-window".to_owned();
         async move { Found::Done(MoneyMoved { reference, amount }) }.boxed()
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
+        self.simulator.find(charge)
     }
 
     fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {

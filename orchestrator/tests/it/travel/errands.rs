@@ -1,6 +1,7 @@
 //! A saga whose steps do as they are told: held until somebody lets them go, or never answered.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use eventstore::StreamAppend;
 use futures_util::future::BoxFuture;
@@ -18,6 +19,8 @@ pub(super) struct Errands {
     held: HashMap<&'static str, Semaphore>,
     /// Nobody ever answers these.
     pub(super) silent: Vec<&'static str>,
+    /// What a look finds, by how long the saga has run.
+    pub(super) looks: fn(Duration) -> Probe,
     /// Calls that have begun.
     begun: watch::Sender<Vec<(Uuid, &'static str)>>,
 }
@@ -28,6 +31,7 @@ impl Errands {
             definition,
             held: held.iter().map(|step| (*step, Semaphore::new(0))).collect(),
             silent: Vec::new(),
+            looks: |_| Probe::NotFound,
             begun: watch::Sender::default(),
         }
     }
@@ -45,7 +49,7 @@ impl Errands {
         };
         let mut seen = self.begun.subscribe();
         let enough = seen.wait_for(|begun| of(begun).len() >= count);
-        let found = tokio::time::timeout(std::time::Duration::from_secs(30), enough).await;
+        let found = tokio::time::timeout(Duration::from_secs(30), enough).await;
         of(&found.expect("it never began").expect("errands are there"))
     }
 
@@ -84,8 +88,10 @@ impl Saga for Errands {
         })
     }
 
-    fn probe<'a>(&'a self, _call: &'a Call) -> BoxFuture<'a, Probe> {
-        Box::pin(async { Probe::NotFound })
+    fn probe<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Probe> {
+        let runs_until = call.deadline - call.state.started_at;
+        let found = (self.looks)(runs_until.to_std().unwrap_or_default());
+        Box::pin(async move { found })
     }
 
     fn record(

@@ -4,15 +4,15 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aggregates::saga::{Standing, Status};
+use aggregates::saga::{Standing, State, Status};
 use chrono::Utc;
 use eventstore::Position;
 use orchestrator::saga::clock::Clock;
-use orchestrator::saga::definition::{Branch, Definition, Saga};
+use orchestrator::saga::definition::{Branch, Definition, Probe, Saga};
 use orchestrator::saga::engine::{Engine, Options};
 use orchestrator::saga::index::LogIndex;
 use orchestrator::saga::plan::GAVE_UP;
-use orchestrator::saga::step::{Class, OnRefusal, StepSpec};
+use orchestrator::saga::step::{Class, OnRefusal, RetryPolicy, StepSpec};
 use orchestrator::saga::sweeper::{Pace, Sweeper};
 use serde_json::Value;
 use uuid::Uuid;
@@ -87,19 +87,10 @@ async fn a_saga_that_stays_overdue_although_it_is_woken_is_reported_now_and_then
     assert_eq!(lines.count(overdue), 2);
 }
 
-/// A saga of one letter that nobody answers, which is given up after an hour.
-async fn unanswered_letter(then: OnRefusal) -> (Status, Duration, u32, Standing) {
-    let hour = Duration::from_secs(3_600);
-    let letter = StepSpec::call("letter", Class::Retriable)
-        .give_up_after(hour)
-        .on_refusal(then);
-    let definition = Definition {
-        forward: vec![letter],
-        branches: Vec::new(),
-        unwind: Vec::new(),
-    };
-    let mut errands = Errands::new(definition, &[]);
-    errands.silent.push("letter");
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Where errands of one step come to rest, and how long that takes.
+async fn at_rest(errands: Errands) -> (Arc<State>, Duration) {
     let desk = Desk::open().await;
     let clock = Arc::new(TestClock::at(Utc::now()));
     let striker = Striker::new(Arc::clone(&clock), Strike::None);
@@ -114,8 +105,27 @@ async fn unanswered_letter(then: OnRefusal) -> (Status, Duration, u32, Standing)
     let started = engine.start("errands", id, Value::Null, Vec::new());
     let mut running = started.await.unwrap();
     let rest = running.wait_for(|now| now.state.is_at_rest()).await;
-    let state = &rest.unwrap().state;
+    let state = Arc::clone(&rest.unwrap().state);
     let took = (state.updated_at - state.started_at).to_std().unwrap();
+    (state, took)
+}
+
+fn one_step(step: StepSpec) -> Definition {
+    Definition {
+        forward: vec![step],
+        branches: Vec::new(),
+        unwind: Vec::new(),
+    }
+}
+
+/// A saga of one letter that nobody answers, which is given up after an hour.
+async fn unanswered_letter(then: OnRefusal) -> (Status, Duration, u32, Standing) {
+    let letter = StepSpec::call("letter", Class::Retriable)
+        .give_up_after(HOUR)
+        .on_refusal(then);
+    let mut errands = Errands::new(one_step(letter), &[]);
+    errands.silent.push("letter");
+    let (state, took) = at_rest(errands).await;
     let letter = state.step("letter").unwrap();
     (
         state.status(),
@@ -133,17 +143,74 @@ async fn a_step_that_is_not_settled_in_its_time_is_given_up() {
     ] {
         let (ended, took, attempts, standing) = unanswered_letter(then).await;
         assert_eq!(ended, status);
-        assert!(
-            matches!(&standing, Standing::Refused { code, .. } if code == GAVE_UP),
-            "{standing:?}"
-        );
+        assert!(is_given_up(&standing), "{standing:?}");
         // Until the last moment it was tried, and not a pause longer.
-        let hour = Duration::from_secs(3_600);
         assert!(
-            attempts > 10 && took >= hour && took < hour + Duration::from_secs(10),
+            attempts > 10 && took >= HOUR && took < HOUR + Duration::from_secs(10),
             "{took:?}"
         );
     }
+}
+
+/// A reply that is waited for, for an hour.
+async fn awaited_reply(looks: fn(Duration) -> Probe) -> (Standing, Duration) {
+    let pauses = RetryPolicy::new(Duration::from_secs(60), Duration::from_secs(900));
+    let reply = StepSpec::awaiting("reply", Class::Retriable, pauses)
+        .give_up_after(HOUR)
+        .on_refusal(OnRefusal::Accept);
+    let mut errands = Errands::new(one_step(reply), &[]);
+    errands.looks = looks;
+    let (state, took) = at_rest(errands).await;
+    (state.step("reply").unwrap().standing.clone(), took)
+}
+
+fn is_given_up(standing: &Standing) -> bool {
+    matches!(standing, Standing::Refused { code, .. } if code == GAVE_UP)
+}
+
+#[tokio::test]
+async fn a_step_that_waits_is_given_up_by_a_look_when_its_time_is_over() {
+    let not_yet = |_| Probe::NotFound;
+    let undecided = |_| Probe::Undecided {
+        reason: "it is on its way".to_owned(),
+    };
+    for looks in [not_yet as fn(Duration) -> Probe, undecided] {
+        let (standing, took) = awaited_reply(looks).await;
+        assert!(is_given_up(&standing), "{standing:?}");
+        assert!(
+            (HOUR..HOUR + Duration::from_secs(10)).contains(&took),
+            "{took:?}"
+        );
+    }
+    let at_the_last_moment = |ran| match ran {
+        ran if ran > HOUR => Probe::Done(Value::Null),
+        _ => Probe::NotFound,
+    };
+    let (standing, took) = awaited_reply(at_the_last_moment).await;
+    assert_eq!(standing, Standing::Done);
+    assert!(took >= HOUR, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_waits_is_not_given_up_while_nobody_can_be_asked() {
+    let comes_back_with_it = |ran| match ran {
+        ran if ran > 30 * HOUR => Probe::Done(Value::Null),
+        _ => Probe::Unknown {
+            reason: "it is away".to_owned(),
+        },
+    };
+    let comes_back_without = |ran| match ran {
+        ran if ran > 30 * HOUR => Probe::NotFound,
+        _ => Probe::Unknown {
+            reason: "it is away".to_owned(),
+        },
+    };
+    let (standing, took) = awaited_reply(comes_back_with_it).await;
+    assert_eq!(standing, Standing::Done);
+    assert!(took >= 29 * HOUR, "{took:?}");
+    let (standing, took) = awaited_reply(comes_back_without).await;
+    assert!(is_given_up(&standing), "{standing:?}");
+    assert!(took >= 29 * HOUR, "{took:?}");
 }
 
 /// Errands of two kinds that may each be run by one at a time, beside each other.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Inside, Outside, Window, is_stated};
 use crate::fulfilment::reconcile::finding::{Books, Finding, Kind, Remedy, Safety};
 use crate::fulfilment::steps::*;
-use crate::providers::ports::{Direction, MoneyRecord, ParcelState};
+use crate::providers::ports::{ChargeNow, Direction, MoneyRecord, ParcelState};
 
 const GIVE_BACK: &str = "Give the charge back; nobody owes it.";
 const ASK_PROVIDER: &str =
@@ -33,6 +33,22 @@ impl<'a> Returned<'a> {
         let total = records.iter().map(|record| record.amount.amount).sum();
         Self { records, total }
     }
+}
+
+/// What a provider says of one charge, as it would stand in a list of all that ever moved.
+pub(super) fn records(order_id: &str, charge: &Charge, now: &ChargeNow) -> Vec<MoneyRecord> {
+    let record = |direction, reference: &str, amount| MoneyRecord {
+        order_id: order_id.to_owned(),
+        direction,
+        charge_ref: charge.provider_ref.clone(),
+        reference: reference.to_owned(),
+        amount,
+        at: charge.at,
+    };
+    let back = now.last_refund.as_deref();
+    let back = back.map(|last| record(Direction::Returned, last, now.returned));
+    let charged = record(Direction::Charged, &charge.provider_ref, now.amount);
+    [charged].into_iter().chain(back).collect()
 }
 
 /// A finding about money, with what all of them share.
@@ -256,7 +272,7 @@ fn is_one_of_two_names(inside: &Inside, outside: &Outside) -> bool {
 }
 
 /// What went back of a charge that both know, or that is older than the provider's records.
-fn refunds(
+pub(super) fn refunds(
     order_id: &str,
     inside: &Inside,
     payment: &Payment,

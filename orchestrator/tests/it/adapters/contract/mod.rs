@@ -9,8 +9,8 @@ use std::time::Duration;
 use chrono::Utc;
 use orchestrator::providers::carrier::Carrier;
 use orchestrator::providers::ports::{
-    Answer, CarrierPort, Charge, Direction, Found, KakaoPort, Label, MoneyMoved, ParcelState,
-    PaymentPort, Refund, Shipment,
+    Answer, CarrierPort, Charge, ChargeName, Direction, Found, KakaoPort, Label, MoneyMoved,
+    ParcelState, PaymentPort, Refund, Shipment,
 };
 use orchestrator::providers::simulator::Options;
 use orchestrator::providers::simulator::wire::{Server, Setup};

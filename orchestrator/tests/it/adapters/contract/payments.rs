@@ -161,3 +161,39 @@ async fn a_refund_that_is_refused_says_why_and_moves_nothing() {
     assert_eq!(world.done("refund").await, 0);
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn one_charge_of_two_is_found_whatever_became_of_the_other() {
+    let (world, order) = (World::open().await, Uuid::now_v7());
+    let toss = &world.toss;
+    let own = moved(toss.charge(charge(order, "pk_own")).await);
+    let planted = json!({ "orderId": order, "amount": 33_000 });
+    let second = world.http.post(format!("{}/charges", world.server.url()));
+    let second = second.json(&planted).send().await.expect("an answer");
+    assert_eq!(second.status().as_u16(), 201);
+    let since = Utc::now() - chrono::Duration::hours(1);
+    let Found::Done(page) = toss.records(since, None).await else {
+        panic!("no list");
+    };
+    let both: Vec<_> = page.records.into_iter().map(|it| it.charge_ref).collect();
+    assert_eq!((both.len(), &both[0]), (2, &own.reference));
+    let name = |charge_ref: &str| ChargeName {
+        order_id: order,
+        charge_ref: charge_ref.to_owned(),
+        charged_after: since,
+    };
+    let now = async |charge_ref: &str| match toss.find(name(charge_ref)).await {
+        Found::Done(now) => (now.amount, now.returned, now.last_refund),
+        other => panic!("{other:?}"),
+    };
+    for charge_ref in &both {
+        assert_eq!(now(charge_ref).await, (won(33_000), won(0), None));
+    }
+    let back = moved(toss.refund(refund(order, &both[1])).await);
+    let all = (won(33_000), won(33_000), Some(back.reference));
+    assert_eq!(now(&both[1]).await, all);
+    assert_eq!(now(&both[0]).await, (won(33_000), won(0), None));
+    let nobodys = name("toss-00000000000000000000000000000000");
+    assert_eq!(toss.find(nobodys).await, Found::Nothing);
+    world.server.stop().await;
+}
