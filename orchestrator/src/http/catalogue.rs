@@ -38,7 +38,7 @@ catalogue! {
     INVALID_QUERY "invalid-query" BAD_REQUEST "A query parameter cannot be used"
         "Correct or remove the parameter that `detail` names."
     INVALID_HEADER "invalid-header" BAD_REQUEST "A request header cannot be used"
-        "Correct or remove the header that `detail` names."
+        "Correct, add or remove the header that `detail` names."
     INVALID_WEBHOOK "invalid-webhook" BAD_REQUEST "The webhook says nothing that this provider's webhooks say"
         "Send it as the provider documents it; `detail` says what is missing."
     BAD_REQUEST "bad-request" BAD_REQUEST "The request cannot be understood"
