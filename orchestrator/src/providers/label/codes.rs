@@ -55,7 +55,7 @@ const CODES: &[(&str, Class, &str)] = &[
 ];
 
 /// The code of a label that was voided: such a parcel can neither leave nor be voided again.
-const VOID: &str = "label-void";
+pub(super) const VOID: &str = "label-void";
 
 /// Whether a refusal with this code says that what was asked for is so.
 pub(super) fn is_so(op: Op, code: &str) -> bool {

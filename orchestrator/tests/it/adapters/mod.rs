@@ -13,4 +13,5 @@ mod toss_codes;
 mod toss_list;
 mod toss_refunds;
 mod tracker;
+mod void_label;
 mod wire;
