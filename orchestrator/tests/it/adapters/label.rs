@@ -91,9 +91,9 @@ async fn every_code_has_its_outcome_for_each_call_whatever_the_status() {
         ("in-progress", "undecided", "undecided"),
         ("unavailable", "unknown", "unknown"),
         ("internal", "unknown", "unknown"),
-        // What cannot be read is no decision to let a parcel go.
-        ("invalid-request", "invalid-request", "not sent"),
-        ("unauthorized", "not sent", "not sent"),
+        // What cannot be read is no decision to let a parcel go, nor is it the end of the matter.
+        ("invalid-request", "invalid-request", "undecided"),
+        ("unauthorized", "not sent", "undecided"),
         ("unknown-key", "undecided", "undecided"),
         ("a-code-of-next-year", "undecided", "undecided"),
     ];
