@@ -188,6 +188,7 @@ impl Task {
         }
         let news = self.inbox.take();
         self.hinted.extend(news.look);
+        self.desk.lend(news.lent);
         if news.reload {
             self.writer.reload().await?;
         }
@@ -230,10 +231,11 @@ impl Task {
             }
             if self.desk.admit(spec.name) {
                 self.look_at(spec);
-            } else if hint && !self.inner.stopping.is_cancelled() && self.begins(spec.name) {
+            } else if hint && !self.inner.stopping.is_cancelled() && self.desk.begins(spec.name) {
                 self.hinted.push(spec.name.to_owned());
             }
         }
+        self.desk.keep_lent(&self.hinted);
     }
 
     fn may_look(&self, spec: &StepSpec) -> bool {
