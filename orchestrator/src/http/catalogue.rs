@@ -61,6 +61,8 @@ catalogue! {
         "Send the same request again a little later."
     ORDER_IN_DOUBT "order-in-doubt" CONFLICT "The store has not said whether the order is placed"
         "Look at the order before you send it again: it may be stored and paid."
+    MESSAGE_IN_DOUBT "message-in-doubt" CONFLICT "The store has not said whether the message is recorded"
+        "Look at the message that `detail` names before you send it again: it may be recorded, and is sent then."
     PAST_POINT_OF_NO_RETURN "past-point-of-no-return" CONFLICT "The parcel has left; the order cannot be canceled any more"
         "Accept the parcel and send it back as a return."
     ALREADY_REJECTED "already-rejected" CONFLICT "The order was rejected; there is nothing to cancel"
