@@ -177,6 +177,12 @@ impl TestServer {
         }
     }
 
+    /// Whether its Postgres refuses this.
+    pub(super) fn refuses(&self, sql: &str) -> bool {
+        let database = self._database.as_ref().expect("a Postgres");
+        database.try_execute(sql).is_err()
+    }
+
     /// Stops it, however it ends, and starts it again on the same data with ordinary options.
     pub(super) async fn restart(self) -> TestServer {
         self.halt().await.start(|_| {}).await
