@@ -49,7 +49,7 @@ fn read(delivery: &Delivery<'_>) -> Result<Vec<Heard>, &'static str> {
         topic: word(topic.unwrap_or(DEPOSIT)),
         status: data["status"]
             .as_str()
-            .or(data["cancelStatus"].as_str())
+            .or_else(|| data["cancelStatus"].as_str())
             .map(word),
         about: saga
             .and_then(|saga| Uuid::try_parse(saga).ok())
