@@ -209,6 +209,7 @@ impl State {
             code: event.code.clone(),
             reason: event.reason.clone(),
         });
+        step.stop_waiting_for_people();
         let branch = step.branch;
         self.settled(branch);
         Ok(())

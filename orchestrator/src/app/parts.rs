@@ -201,6 +201,7 @@ pub(super) fn assemble(
             unit_price: settings.orders.default_unit_price,
             currency: settings.orders.default_currency.to_string(),
         },
+        tokens_name_orders: settings.providers.choose()?.payment.is_some(),
         broker: bus.broker,
         relay: bus.relay,
         wakeups: bus.wakeups,

@@ -7,7 +7,7 @@ use aggregates::order::Order;
 use aggregates::saga::{SagaEvent, State};
 use aggregates::{Decider, Event, codec, ids};
 use chrono::{DateTime, Utc};
-use eventstore::{EventStore, Expected, StreamAppend};
+use eventstore::{AppendError, EventStore, Expected, StreamAppend};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 use uuid::Uuid;
@@ -276,6 +276,11 @@ pub enum SendAnswer {
         /// That message.
         message_id: Uuid,
     },
+    /// It may be recorded, and then it is sent. Only for a command without a key: whoever has one sends the same again.
+    InDoubt {
+        /// The message, if it is.
+        message_id: Uuid,
+    },
 }
 
 /// Why a message is not known to be recorded.
@@ -307,6 +312,7 @@ impl Fulfilment {
             key,
             trace,
         } = command;
+        let has_key = key.is_some();
         let occurrence = match key {
             Some(key) => format!(
                 "{}:{principal}:{}:{key}",
@@ -338,6 +344,8 @@ impl Fulfilment {
             .await
         {
             Ok(_) | Err(StartError::Exists) => {}
+            // Not knowing whether it was stored is no reason to say that it was not: it is looked for.
+            Err(StartError::Append(AppendError::Unknown)) if !has_key => {}
             Err(source) => {
                 let retry_after = Duration::from_secs(1);
                 return Err(SendError::StoreUnavailable {
@@ -346,8 +354,12 @@ impl Fulfilment {
                 });
             }
         }
-        let recorded = self.message(id).await?;
+        let recorded = match self.message(id).await {
+            Err(_) if !has_key => return Ok(SendAnswer::InDoubt { message_id: id }),
+            read => read?,
+        };
         Ok(match recorded {
+            None if !has_key => SendAnswer::InDoubt { message_id: id },
             Some(recorded) if same(&recorded.value, &notice) => {
                 SendAnswer::Recorded(Box::new(recorded))
             }
@@ -356,6 +368,10 @@ impl Fulfilment {
     }
 }
 
+/// Two commands that are not the same may come to one id: not all of its parts are told apart in it, and ids stay what they are.
 fn same(recorded: &Message, wanted: &Notice) -> bool {
-    recorded.text.as_ref() == Some(&wanted.text) && recorded.topic == wanted.topic
+    recorded.order_id == wanted.order_id
+        && recorded.customer_id == wanted.customer_id
+        && recorded.text.as_ref() == Some(&wanted.text)
+        && recorded.topic == wanted.topic
 }

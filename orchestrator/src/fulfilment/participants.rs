@@ -217,10 +217,10 @@ impl Participants {
                 let label = label.ok_or_else(|| unknown("the log names no waybill".into()))?;
                 let facts = Facts::fold(call.history.events());
                 let facts = facts.map_err(|error| unknown(error.to_string()))?;
-                let shipped_at = shipped_at(call);
+                let (shipped_at, is_wanted) = (shipped_at(call), call.state.unwind.is_none());
                 async move {
                     let seen = carrier.track(id, &label, shipped_at).await;
-                    scanned(step, seen, &facts)
+                    scanned(step, seen, &facts, is_wanted)
                 }
                 .boxed()
             }

@@ -68,6 +68,7 @@ fn is_message(step: &str) -> bool {
 
 fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
     match event {
+        SagaEvent::StepDone(late) if late.late && pays_for_nothing(desk, late) => Ok(()),
         SagaEvent::StepDone(StepDone { step, output, .. }) => done(desk, step, output),
         SagaEvent::StepRefused(StepRefused {
             step, code, reason, ..
@@ -144,6 +145,16 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
         CANCEL_DELIVERY => desk.delivery(delivery::Action::RecordCancel),
         _ => Ok(()),
     }
+}
+
+/// An answer that comes late and names another charge than the one that pays for the order is no trouble of the order's: it is
+/// kept in the saga's own event, and the charge is found when the books are compared, and given back.
+fn pays_for_nothing(desk: &Desk<'_>, done: &StepDone) -> bool {
+    let is_charge = done.step == PAY || done.step == LATE_CHARGE;
+    let named: Option<MoneyOutput> = is_charge
+        .then(|| serde_json::from_value(done.output.clone()).ok())
+        .flatten();
+    named.is_some_and(|named| desk.keeps_another(&named.reference))
 }
 
 /// A charge counts whenever it is found; whether there still is an order for it is the order's affair.

@@ -32,6 +32,7 @@ use crate::fulfilment::messages::{SendAnswer, SendError, SendMessage};
     request_body(content = Object,
         example = json!({"orderId": "111", "customerId": "33", "status": "Shipped", "message": "on its way"})),
     responses((status = 201, description = "Recorded", body = Object),
+        (status = 409, description = "message-in-doubt", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-message, idempotency-key-reused", body = ProblemDocument, content_type = "application/problem+json"),
         Refusals))]
 pub async fn send(
@@ -70,6 +71,11 @@ pub async fn send(
                 .extend(token.map(|token| (CONSISTENCY_TOKEN, token)));
             Ok(response)
         }
+        // Never 503: that says to send it again, and a client without a key would tell the customer twice.
+        Ok(SendAnswer::InDoubt { message_id }) => Err(Problem::new(
+            &catalogue::MESSAGE_IN_DOUBT,
+            format!("If it is recorded it is /kakaos/{message_id}."),
+        )),
         Ok(SendAnswer::KeyReused { .. }) => Err(Problem::new(&catalogue::KEY_REUSED, "")),
         Err(SendError::StoreUnavailable {
             retry_after,

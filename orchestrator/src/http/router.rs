@@ -89,6 +89,7 @@ fn reads() -> OpenApiRouter<Edge> {
         .routes(routes!(views::status))
         .routes(routes!(views::show))
         .routes(routes!(views::parked))
+        .routes(routes!(orders::id))
         .routes(routes!(orders::order))
         .routes(routes!(orders::payment))
         .routes(routes!(orders::delivery))

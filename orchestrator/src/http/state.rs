@@ -66,6 +66,8 @@ pub struct Parts {
     pub rebuilds: Rebuilds,
     /// Prices of orders that name none.
     pub defaults: Defaults,
+    /// Whether a payment token is for the id of one order, so that its customer has to know the id beforehand.
+    pub tokens_name_orders: bool,
     /// How long a request to cancel waits for its answer.
     pub cancel_budget: Duration,
     /// The broker between processes, if there is one.

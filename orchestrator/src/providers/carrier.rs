@@ -1,5 +1,7 @@
 //! The carrier: labels from the label API, scans from tracker.delivery.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
@@ -9,6 +11,10 @@ use super::label::wire::Op;
 use super::label::{LabelApi, LabelSettings};
 use super::ports::{Answer, CarrierPort, Found, Label, Page, ParcelRecord, Shipment, Tracking};
 use super::tracker::{Tracker, TrackerSettings};
+
+/// How long a look at scans may take for the label beside it. Longer, and a label API that hangs would make such looks slow ones,
+/// and have the scans left alone as well; one that is slow is asked again at the next look.
+const LABEL_LOOK: Duration = Duration::from_millis(500);
 
 /// The adapter of both.
 pub struct Carrier {
@@ -26,6 +32,25 @@ impl Carrier {
             labels: LabelApi::new(&labels)?,
             tracker: tracker.as_ref().map(Tracker::new).transpose()?,
         })
+    }
+}
+
+impl Carrier {
+    /// A tracking service says of a parcel that will never be scanned what it says of one that waits for its first scan. Only the
+    /// label tells the two apart.
+    async fn unless_void(&self, order_id: Uuid, seen: Found<Tracking>) -> Found<Tracking> {
+        let waits = match &seen {
+            Found::Nothing => true,
+            Found::Done(seen) => !seen.is_scanned(),
+            Found::Refused(_) | Found::Undecided(_) | Found::Unknown(_) => false,
+        };
+        if !waits {
+            return seen;
+        }
+        match tokio::time::timeout(LABEL_LOOK, self.labels.track(order_id)).await {
+            Ok(Found::Refused(refusal)) => Found::Refused(refusal),
+            _ => seen,
+        }
     }
 }
 
@@ -71,7 +96,11 @@ impl CarrierPort for Carrier {
         shipped_at: DateTime<Utc>,
     ) -> BoxFuture<'a, Found<Tracking>> {
         match &self.tracker {
-            Some(tracker) => tracker.track(label, shipped_at).boxed(),
+            Some(tracker) => async move {
+                let seen = tracker.track(label, shipped_at).await;
+                self.unless_void(order_id, seen).await
+            }
+            .boxed(),
             None => self.labels.track(order_id).boxed(),
         }
     }

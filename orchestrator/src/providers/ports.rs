@@ -255,6 +255,20 @@ pub struct Tracking {
     pub exception: Option<(DateTime<Utc>, String)>,
 }
 
+impl Tracking {
+    /// Whether any scan shows that it is on its way.
+    #[must_use]
+    pub fn is_scanned(&self) -> bool {
+        let scans = [
+            self.handed_over_at,
+            self.in_transit_at,
+            self.out_for_delivery_at,
+            self.delivered_at,
+        ];
+        scans.iter().any(Option::is_some)
+    }
+}
+
 /// Where the carrier's books say a parcel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ParcelState {

@@ -21,6 +21,8 @@ pub(super) struct Desk {
     starved: Vec<&'static str>,
     /// Steps that could begin, but not here.
     foreign: Vec<&'static str>,
+    /// Steps of others, none of whom can be told that they are worth a look.
+    lent: Vec<String>,
     /// The earliest time at which a participant that is away may be tried again.
     paused_until: Option<DateTime<Utc>>,
 }
@@ -35,6 +37,7 @@ impl Desk {
             held: Vec::new(),
             starved: Vec::new(),
             foreign: Vec::new(),
+            lent: Vec::new(),
             paused_until: None,
         }
     }
@@ -52,7 +55,7 @@ impl Desk {
             return false;
         }
         // An engine that stops leaves what it does not begin to those that go on.
-        if self.inner.stopping.is_cancelled() || !self.inner.begins.includes(step) {
+        if self.inner.stopping.is_cancelled() || !self.begins(step) {
             self.foreign.push(step);
             return false;
         }
@@ -75,10 +78,26 @@ impl Desk {
         true
     }
 
+    /// Calls of these may begin here as well, once each.
+    pub(super) fn lend(&mut self, steps: Vec<String>) {
+        self.lent.extend(steps);
+    }
+
+    /// Takes back what is not worth a look any more.
+    pub(super) fn keep_lent(&mut self, hinted: &[String]) {
+        self.lent.retain(|lent| hinted.contains(lent));
+    }
+
+    /// Whether calls of this step begin here.
+    pub(super) fn begins(&self, step: &str) -> bool {
+        self.inner.begins.includes(step) || self.lent.iter().any(|lent| lent == step)
+    }
+
     /// The call begins: it takes the permit along.
     pub(super) fn begin(&mut self, step: &'static str) -> Option<OwnedSemaphorePermit> {
         let index = self.held.iter().position(|(held, _)| *held == step)?;
         self.busy.push(step);
+        self.lent.retain(|lent| lent != step);
         Some(self.held.swap_remove(index).1)
     }
 

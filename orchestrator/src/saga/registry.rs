@@ -27,6 +27,19 @@ pub(super) struct News {
     pub(super) reload: bool,
     /// Steps that somebody says are worth a look.
     pub(super) look: Vec<String>,
+    /// Those of them that are others' to look at, none of whom can be told.
+    pub(super) lent: Vec<String>,
+}
+
+/// What a saga's task is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Word<'a> {
+    /// Somebody else may have written to the log.
+    Reload,
+    /// This step is worth a look, by whoever begins it.
+    Look(&'a str),
+    /// This step is worth a look, and nobody else can be told.
+    LookHere(&'a str),
 }
 
 impl News {
@@ -36,15 +49,18 @@ impl News {
 }
 
 impl Inbox {
-    pub(super) fn tell(&self, step: Option<&str>) {
+    pub(super) fn tell(&self, word: Word<'_>) {
         {
             let mut news = lock(&self.news);
-            match step {
-                None => news.reload = true,
-                Some(step) if !news.look.iter().any(|known| known == step) => {
-                    news.look.push(step.to_owned())
+            match word {
+                Word::Reload => news.reload = true,
+                Word::Look(step) => note(&mut news.look, step),
+                Word::LookHere(step) => {
+                    // Those who would look otherwise have brought the saga to where it is.
+                    news.reload = true;
+                    note(&mut news.look, step);
+                    note(&mut news.lent, step);
                 }
-                Some(_) => {}
             }
         }
         self.bell.notify_one();
@@ -107,15 +123,16 @@ impl Registry {
 
     /// Tells the saga's task, or gives the caller a slot to start one with. In one piece: a task does not end between being found
     /// and being told.
-    pub(super) fn tell(&self, id: Uuid, step: Option<&str>) -> Result<Arc<Inbox>, Slot> {
+    pub(super) fn tell(&self, id: Uuid, word: Word<'_>) -> Result<Arc<Inbox>, Slot> {
         let mut live = lock(&self.live);
         if let Some(known) = live.get(&id) {
-            known.inbox.tell(step);
+            known.inbox.tell(word);
             return Ok(Arc::clone(&known.inbox));
         }
         let slot = open(&mut live, id);
-        if step.is_some() {
-            slot.inbox.tell(step);
+        // A new task reads the log anyway.
+        if !matches!(word, Word::Reload) {
+            slot.inbox.tell(word);
         }
         Err(slot)
     }
@@ -148,6 +165,12 @@ impl Registry {
 
     pub(super) fn len(&self) -> usize {
         lock(&self.live).len()
+    }
+}
+
+fn note(steps: &mut Vec<String>, step: &str) {
+    if !steps.iter().any(|known| known == step) {
+        steps.push(step.to_owned());
     }
 }
 

@@ -188,6 +188,7 @@ impl Task {
         }
         let news = self.inbox.take();
         self.hinted.extend(news.look);
+        self.desk.lend(news.lent);
         if news.reload {
             self.writer.reload().await?;
         }
@@ -230,17 +231,20 @@ impl Task {
             }
             if self.desk.admit(spec.name) {
                 self.look_at(spec);
-            } else if hint && !self.inner.stopping.is_cancelled() && self.begins(spec.name) {
+            } else if hint && !self.inner.stopping.is_cancelled() && self.desk.begins(spec.name) {
                 self.hinted.push(spec.name.to_owned());
             }
         }
+        self.desk.keep_lent(&self.hinted);
     }
 
     fn may_look(&self, spec: &StepSpec) -> bool {
         let state = &self.writer.view.state;
-        let settled = state
-            .step(spec.name)
-            .is_some_and(aggregates::saga::Step::is_settled);
+        // What was refused on the way forward, and not by a person, may come to pass all the same.
+        let settled = state.step(spec.name).is_some_and(|step| {
+            let refused = matches!(step.standing, Standing::Refused { .. });
+            step.is_settled() && (!refused || step.unwinding || step.resolved.is_some())
+        });
         let definition = self.saga.definition();
         let undoes = definition.unwind.iter().any(|own| own.name == spec.name);
         // What undoes something has its turn only when the saga says so: before, what it would find is another step's answer.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::dispatch::{Rest, Wakeup};
 use super::engine::{Engine, Inner};
-use super::registry::Inbox;
+use super::registry::{Inbox, Word};
 use super::task::Opening;
 
 impl Engine {
@@ -63,17 +63,26 @@ impl Engine {
             saga: id,
             step: step.map(str::to_owned),
         };
-        if !(others && self.inner.dispatch(wakeup())) {
-            self.tell_here(id, step);
+        if others && self.inner.dispatch(wakeup()) {
+            return;
         }
+        match step {
+            // A hint is in no log: dropped here, it would be lost until the step is looked at anyway.
+            Some(step) if others => self.say_here(id, Word::LookHere(step)),
+            step => self.tell_here(id, step),
+        };
     }
 
     /// `None`: the engine is stopping.
     pub(super) fn tell_here(&self, id: Uuid, step: Option<&str>) -> Option<Arc<Inbox>> {
+        self.say_here(id, step.map_or(Word::Reload, Word::Look))
+    }
+
+    fn say_here(&self, id: Uuid, word: Word<'_>) -> Option<Arc<Inbox>> {
         if self.is_stopping() {
             return None;
         }
-        Some(match self.inner.registry.tell(id, step) {
+        Some(match self.inner.registry.tell(id, word) {
             Ok(inbox) => inbox,
             Err(slot) => {
                 let inbox = Arc::clone(&slot.inbox);

@@ -14,9 +14,19 @@ use crate::saga::definition::Probe;
 const WORDS_MAX: usize = 200;
 
 /// What the scans so far are to the step that waits: its end, news on the way, or nothing.
-pub(super) fn scanned(step: &str, tracking: Found<Tracking>, facts: &Facts) -> Probe {
+///
+/// A label that was voided by somebody else is the end of a parcel that is wanted and has not left: nothing can leave under it, so
+/// the order is called off as if the carrier had refused it. Where the order is called off already it is most likely our own
+/// doing, and the parcel is still looked for: a van may take it along all the same.
+pub(super) fn scanned(
+    step: &str,
+    tracking: Found<Tracking>,
+    facts: &Facts,
+    is_wanted: bool,
+) -> Probe {
     let tracking = match tracking {
         Found::Done(tracking) => tracking,
+        Found::Refused(_) if step != HANDOVER || !is_wanted => return Probe::NotFound,
         other => return to_probe(other.map(drop)),
     };
     let awaited = match step {

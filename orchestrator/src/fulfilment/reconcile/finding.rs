@@ -70,6 +70,8 @@ pub enum Remedy {
     AdoptParcel(Label),
     /// Have the order's own saga look at what it waits for.
     LookAgain,
+    /// Have the order's own saga ask once more what became of its charge.
+    AskAgain,
     /// A person has to find out.
     Person,
 }

@@ -76,8 +76,16 @@ impl Reconciler {
                 self.fulfilment.scanned(inside.order_id);
                 Ok((Action::Fixed, Some(inside.order_id)))
             }
+            (Remedy::AskAgain, Some(inside)) => self.ask_again(inside.order_id, why).await,
             _ => self.park(finding, inside, why).await,
         }
+    }
+
+    /// Has the saga look for its charge: what it is told by the provider itself moves it, and not what a list shows.
+    async fn ask_again(&self, order: Uuid, why: &Request) -> Applied {
+        let engine = self.fulfilment.engine();
+        let urged = engine.urge(order, &[PAY], why).await.map_err(to_text)?;
+        Ok((taken(urged), Some(order)))
     }
 
     /// Tells the order's saga of an effect that it does not know.

@@ -102,6 +102,13 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// Whether the order is paid by another charge than this one.
+    pub(super) fn keeps_another(&self, reference: &str) -> bool {
+        let payment = self.facts.payment.as_ref();
+        let kept = payment.and_then(Payment::kept);
+        kept.is_some_and(|kept| kept.provider_ref != reference)
+    }
+
     pub(super) fn order(&mut self, action: order::Action) -> Result<(), RecordError> {
         let command = order::Command {
             at: self.at(),

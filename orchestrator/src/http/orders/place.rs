@@ -1,5 +1,6 @@
 //! `POST /orders`.
 
+use aggregates::field::FieldError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -24,10 +25,16 @@ use crate::http::told::{ORDER_REFUSED, of_refusal};
 /// Where an order came from, in its first event.
 const SOURCE: &str = "http";
 
+/// What is wrong with a payment token whose order nobody could know the id of.
+const UNNAMED: &str = "The payment provider takes a token for one order's id only, so the order needs an Idempotency-Key: \
+    POST /order-ids with the same key tells the id beforehand.";
+
 /// Place an order
 ///
 /// Answers after the payment: no payment, no order. With an `Idempotency-Key` it can be sent again without harm and
-/// gets the same answer with `Idempotent-Replayed: true`, whatever has happened since; without one every POST is a new order. The seed's short form
+/// gets the same answer with `Idempotent-Replayed: true`, whatever has happened since; without one every POST is a new order. Where
+/// a payment provider has tokens that are for one order's id, a `payment` needs the key, and `POST /order-ids` tells the id beforehand.
+/// The seed's short form
 /// `{bookId, qty, customerId}` is priced by the shop.
 #[utoipa::path(post, path = "/orders", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the command; 1 to 255 visible ASCII characters")),
@@ -56,6 +63,12 @@ pub async fn place(
         return Err(Problem::new(
             &catalogue::FORBIDDEN,
             "A customer's token orders for that customer only.",
+        ));
+    }
+    if key.is_none() && edge.tokens_name_orders && order.payment.is_some() {
+        return Err(Problem::fields(
+            &catalogue::INVALID_ORDER,
+            vec![FieldError::new("/payment/token", UNNAMED)],
         ));
     }
     let known_before = *edge.store.watch().borrow();

@@ -30,6 +30,7 @@ fn read(delivery: &Delivery<'_>) -> Result<Vec<Heard>, &'static str> {
     // A deposit tells its fields at the top.
     let data = json.get("data").unwrap_or(delivery.json);
     let order = data["orderId"].as_str();
+    let saga = order.or_else(|| key_holder(data["cancelReason"].as_str()?));
     if topic.is_none() && order.is_none() {
         return Err("The body names neither an event nor an order.");
     }
@@ -43,12 +44,22 @@ fn read(delivery: &Delivery<'_>) -> Result<Vec<Heard>, &'static str> {
         delivery: named.map_or_else(|| digest(delivery.body), word),
         unnamed: false,
         topic: word(topic.unwrap_or(DEPOSIT)),
-        status: data["status"].as_str().map(word),
-        about: order
-            .and_then(|order| Uuid::try_parse(order).ok())
+        status: data["status"]
+            .as_str()
+            .or_else(|| data["cancelStatus"].as_str())
+            .map(word),
+        about: saga
+            .and_then(|saga| Uuid::try_parse(saga).ok())
             .map_or(About::Nothing, About::Saga),
         claim: claim(data),
     }])
+}
+
+/// What became of a refund is told without its order and its payment. But the reason that we gave ends with our key, and that begins
+/// with the saga's id.
+fn key_holder(cancel_reason: &str) -> Option<&str> {
+    let (_, key) = cancel_reason.strip_suffix(']')?.rsplit_once(" [")?;
+    key.split(':').next()
 }
 
 fn claim(data: &Value) -> Option<Claim> {

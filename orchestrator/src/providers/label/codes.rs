@@ -55,7 +55,7 @@ const CODES: &[(&str, Class, &str)] = &[
 ];
 
 /// The code of a label that was voided: such a parcel can neither leave nor be voided again.
-const VOID: &str = "label-void";
+pub(super) const VOID: &str = "label-void";
 
 /// Whether a refusal with this code says that what was asked for is so.
 pub(super) fn is_so(op: Op, code: &str) -> bool {
@@ -93,10 +93,11 @@ pub(super) fn judge<T>(op: Op, code: &str) -> (Answer<T>, bool) {
         Class::Decided => (Answer::Refused(refusal(code, reason)), false),
         Class::Open => (Answer::Undecided(sentence()), false),
         Class::Unclear => (Answer::Unknown(sentence()), false),
-        Class::Locked => (Answer::NotSent(sentence()), true),
         // An order that no label can be made for goes back to its customer. But that our request to hold a parcel cannot be
         // read is no decision of the carrier to let it go, and no customer is told that it left.
         Class::Unread if op == Op::Ship => (Answer::Refused(refusal(code, reason)), true),
-        Class::Unread => (Answer::NotSent(sentence()), true),
+        Class::Locked if op == Op::Ship => (Answer::NotSent(sentence()), true),
+        // A customer waits for money, and would wait for ever: whoever is answered like this for long needs a person.
+        Class::Locked | Class::Unread => (Answer::Undecided(sentence()), true),
     }
 }

@@ -161,13 +161,18 @@ impl LabelApi {
         }
     }
 
-    /// How far the parcel is, for shops without a tracking service: the label API knows no more than these two scans.
+    /// How far the parcel is, for shops without a tracking service: the label API knows no more than these two scans. A void label
+    /// is the carrier's refusal to take the parcel along.
     pub(super) async fn track(&self, order_id: Uuid) -> Found<Tracking> {
         let order = order_id.to_string();
         let path = ["v1", "shipments", order.as_str()];
         let shipment = self
             .look::<wire::Shipment>(&path, &[], "no-such-parcel")
             .await;
+        let void = matches!(&shipment, Found::Done(it) if it.status == ShipmentStatus::Canceled);
+        if let (true, Some(refusal)) = (void, codes::decision(codes::VOID)) {
+            return Found::Refused(refusal);
+        }
         shipment.map(|shipment| {
             let delivered = shipment.status == ShipmentStatus::Delivered;
             let gone = delivered || shipment.status == ShipmentStatus::HandedOver;

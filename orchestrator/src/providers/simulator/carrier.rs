@@ -8,7 +8,7 @@ use super::account::Parcel;
 use super::call::{Ask, Reply};
 use super::ledger::{Op, Port};
 use super::world::LABEL_VOID;
-use super::{Core, Simulator, lock, now};
+use super::{Core, Simulator, lock, now, refusal};
 use crate::providers::ports::{
     Answer, CarrierPort, Found, Label, Page, ParcelRecord, Shipment, Tracking,
 };
@@ -92,11 +92,10 @@ impl CarrierPort for Simulator {
             let Some((seq, tracking)) = self.core.tracking(order_id) else {
                 return Found::Nothing;
             };
-            if self.core.ledger.synced(seq).await {
-                Found::Done(tracking)
-            } else {
-                Found::Unknown("the simulator cannot write its ledger".into())
+            if !self.core.ledger.synced(seq).await {
+                return Found::Unknown("the simulator cannot write its ledger".into());
             }
+            tracking.map_or_else(|| Found::Refused(refusal(LABEL_VOID)), Found::Done)
         }
         .boxed()
     }
@@ -113,12 +112,15 @@ impl Simulator {
 
 impl Core {
     /// The scans of an order's parcel; nothing when there is none. With the last sequence, so that the answer can wait
-    /// until all it says is on disk.
-    fn tracking(&self, order: Uuid) -> Option<(u64, Tracking)> {
+    /// until all it says is on disk; no scans where its label is void.
+    fn tracking(&self, order: Uuid) -> Option<(u64, Option<Tracking>)> {
         let mut world = lock(&self.world);
         let account = world.account(order)?.clone();
         if account.parcel == Parcel::None {
             return None;
+        }
+        if account.parcel == Parcel::Canceled {
+            return Some((world.last_seq(), None));
         }
         let [in_transit_at, out_for_delivery_at] = world.on_the_way(&account, now());
         let tracking = Tracking {
@@ -128,7 +130,7 @@ impl Core {
             delivered_at: account.delivered_at,
             exception: None,
         };
-        Some((world.last_seq(), tracking))
+        Some((world.last_seq(), Some(tracking)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::ledger::{Op, Port};
 
@@ -34,6 +35,7 @@ pub enum Fault {
 /// | `down` | cannot be reached, however often it is called |
 /// | `amount-<n>` | has had so many won authenticated, and charges nothing else |
 /// | `authenticated-<s>` | had it authenticated at that second of Unix time, and charges it within ten minutes of that only |
+/// | `order-<id>` | had it authenticated for the order of that id, and charges it for no other |
 ///
 /// A colon and anything may follow a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,7 @@ enum Token {
     Down,
     Amount(i64),
     AuthenticatedAt(DateTime<Utc>),
+    Order(Uuid),
 }
 
 /// What a token says of what its customer has authenticated.
@@ -53,6 +56,7 @@ enum Token {
 pub(super) struct Authenticated {
     pub(super) amount: Option<i64>,
     pub(super) at: Option<DateTime<Utc>>,
+    pub(super) order: Option<Uuid>,
 }
 
 impl Token {
@@ -64,8 +68,15 @@ impl Token {
             "timeout-charged" => Self::TimeoutCharged,
             "timeout-uncharged" => Self::TimeoutUncharged,
             "down" => Self::Down,
-            _ => Self::with_number(word).unwrap_or(Self::Good),
+            _ => Self::with_id(word)
+                .or_else(|| Self::with_number(word))
+                .unwrap_or(Self::Good),
         }
+    }
+
+    fn with_id(word: &str) -> Option<Self> {
+        let id = word.strip_prefix("order-")?;
+        Uuid::try_parse(id).ok().map(Self::Order)
     }
 
     fn with_number(word: &str) -> Option<Self> {
@@ -131,7 +142,7 @@ impl Faults {
     /// The fault that the token of a charge asks for at this call of `key`.
     pub(super) fn of_token(&mut self, token: &str, key: &str) -> Option<Fault> {
         match Token::parse(token) {
-            Token::Good | Token::Amount(_) | Token::AuthenticatedAt(_) => None,
+            Token::Good | Token::Amount(_) | Token::AuthenticatedAt(_) | Token::Order(_) => None,
             Token::Decline => Some(Fault::Refuse("card-declined")),
             Token::TimeoutCharged => self.first_call(key).then_some(Fault::LoseReply),
             Token::TimeoutUncharged => self.first_call(key).then_some(Fault::LoseRequest),
@@ -146,6 +157,7 @@ impl Faults {
         match Token::parse(token) {
             Token::Amount(amount) => told.amount = Some(amount),
             Token::AuthenticatedAt(at) => told.at = Some(at),
+            Token::Order(order) => told.order = Some(order),
             _ => {}
         }
         told

@@ -358,6 +358,7 @@ pub(super) fn words(code: &str) -> Option<&'static str> {
         "card-declined" => "The card was declined.",
         "payment-window-closed" => "The payment was confirmed too late.",
         "another-amount-authenticated" => "The customer has authenticated another amount.",
+        "another-order-authenticated" => "The customer has authenticated another order.",
         "not-cancelable-amount" => "The charge does not cover this refund.",
         "no-such-parcel" => "The carrier has no parcel for this order.",
         "handed-over" => "The carrier already took the parcel along.",

@@ -93,7 +93,8 @@ fn objection(charge: &Charge) -> Option<&'static str> {
         return Some("payment-window-closed");
     }
     let authenticated = Faults::authenticated(&charge.token);
-    sessions::objection(authenticated, now, charge.amount.amount, now)
+    let asked = (Some(charge.order_id), charge.amount.amount);
+    sessions::objection(authenticated, now, asked, now)
 }
 
 const NO_AMOUNT: &str = "the provider's answer names no amount";

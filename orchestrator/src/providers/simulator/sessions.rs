@@ -1,4 +1,4 @@
-//! What customers have authenticated: a payment is to be confirmed soon, and for the amount that was shown to them.
+//! What customers have authenticated: a payment is to be confirmed soon, and for the order and the amount that were shown to them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -42,16 +42,19 @@ impl Sessions {
     }
 }
 
-/// Why a charge of this amount is not what the customer has authenticated, or is not any more.
+/// Why a charge of this amount for this order is not what the customer has authenticated, or is not any more.
 pub(super) fn objection(
     authenticated: Authenticated,
     first_seen: DateTime<Utc>,
-    amount: i64,
+    (order, amount): (Option<Uuid>, i64),
     now: DateTime<Utc>,
 ) -> Option<&'static str> {
     let since = authenticated.at.unwrap_or(first_seen);
     if now > since + WINDOW {
         return Some("payment-window-closed");
+    }
+    if authenticated.order.is_some() && authenticated.order != order {
+        return Some("another-order-authenticated");
     }
     let other = authenticated.amount.is_some_and(|shown| shown != amount);
     other.then_some("another-amount-authenticated")
@@ -61,25 +64,41 @@ pub(super) fn objection(
 mod tests {
     use super::*;
 
+    /// An order without a name of ours, and what it costs.
+    const THIS: (Option<Uuid>, i64) = (None, 1);
+
     #[test]
     fn a_payment_may_be_confirmed_for_ten_minutes_from_its_first_sight_or_from_what_its_token_says()
     {
         let (now, any) = (Utc::now(), Authenticated::default());
         let ago = |minutes| now - TimeDelta::minutes(minutes);
-        assert_eq!(objection(any, ago(10), 1, now), None);
+        assert_eq!(objection(any, ago(10), THIS, now), None);
         assert_eq!(
-            objection(any, ago(11), 1, now),
+            objection(any, ago(11), THIS, now),
             Some("payment-window-closed")
         );
         let told = |at| Authenticated {
             at: Some(at),
             ..any
         };
-        assert_eq!(objection(told(ago(9)), ago(11), 1, now), None);
+        assert_eq!(objection(told(ago(9)), ago(11), THIS, now), None);
         assert_eq!(
-            objection(told(ago(11)), now, 1, now),
+            objection(told(ago(11)), now, THIS, now),
             Some("payment-window-closed")
         );
+    }
+
+    #[test]
+    fn a_payment_that_was_authenticated_for_one_order_is_confirmed_for_no_other() {
+        let (now, order) = (Utc::now(), Uuid::now_v7());
+        let told = Authenticated {
+            order: Some(order),
+            ..Authenticated::default()
+        };
+        assert_eq!(objection(told, now, (Some(order), 1), now), None);
+        let other = Some("another-order-authenticated");
+        assert_eq!(objection(told, now, (Some(Uuid::nil()), 1), now), other);
+        assert_eq!(objection(told, now, THIS, now), other);
     }
 
     #[test]

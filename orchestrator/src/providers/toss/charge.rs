@@ -49,6 +49,7 @@ impl Toss {
         };
         match step {
             Step::Final(answer) => answer,
+            Step::Locked(reason) => Answer::NotSent(reason),
             Step::Look(otherwise) => {
                 let payment = self
                     .payment(&["v1", "payments", &charge.token], until)

@@ -52,6 +52,8 @@ enum Step {
     Final(Answer<MoneyMoved>),
     /// Look the payment up; what is not found there is this.
     Look(Answer<MoneyMoved>),
+    /// Our credentials are refused: nothing was looked at.
+    Locked(String),
 }
 
 impl Step {
@@ -114,7 +116,7 @@ impl Toss {
             }
             Class::Locked => {
                 self.http.complain(row.code);
-                Step::Final(Answer::NotSent(row.sentence()))
+                Step::Locked(row.sentence())
             }
             Class::Open => Step::Look(Answer::Undecided(row.sentence())),
             Class::Failed => Step::spent(row.sentence(), false),
@@ -154,8 +156,10 @@ impl Toss {
         }
         match row.class {
             Class::Declined | Class::DeclinedUnlessDone => Found::Nothing,
-            Class::Locked | Class::Faulty => Found::Unknown(row.sentence()),
-            Class::SetUp | Class::Open | Class::Failed => Found::Undecided(row.sentence()),
+            Class::Faulty => Found::Unknown(row.sentence()),
+            Class::Locked | Class::SetUp | Class::Open | Class::Failed => {
+                Found::Undecided(row.sentence())
+            }
         }
     }
 }

@@ -71,6 +71,8 @@ impl Toss {
         };
         match step {
             Step::Final(answer) => answer,
+            // Money is to go back, and nobody but a person gets any further: one has to hear of it.
+            Step::Locked(reason) => Answer::Undecided(reason),
             Step::Look(otherwise) => {
                 let payment = self.payment(&path[..3], until).await;
                 settle(otherwise, flat(payment, |payment| judge(&payment)))

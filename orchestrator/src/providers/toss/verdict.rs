@@ -133,7 +133,10 @@ pub(super) fn refunded(payment: &Payment, refund: &Refund) -> Found<MoneyMoved> 
     };
     let entries = payment.cancels.as_deref().unwrap_or_default();
     let key = Some(refund.key.as_str());
-    if let Some(entry) = entries.iter().find(|entry| key_of(entry) == key) {
+    let own = entries.iter().filter(|entry| key_of(entry) == key);
+    let (aborted, going): (Vec<_>, Vec<_>) =
+        own.partition(|entry| standing(entry) == Standing::Aborted);
+    if let Some(entry) = going.first() {
         return outcome(entry, payment, refund.amount);
     }
     // Whoever gave it back, in however many parts: under an earlier key of ours, or by hand.
@@ -145,6 +148,10 @@ pub(super) fn refunded(payment: &Payment, refund: &Refund) -> Found<MoneyMoved> 
         .any(|entry| standing(entry) == Standing::Open)
     {
         return Found::Undecided("money of this payment is on its way back".to_owned());
+    }
+    // Said last: that ours was stopped is no news once all of it went back in another way.
+    if let Some(entry) = aborted.first() {
+        return outcome(entry, payment, refund.amount);
     }
     Found::Nothing
 }

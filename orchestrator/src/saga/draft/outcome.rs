@@ -81,7 +81,11 @@ impl Draft<'_> {
         reason: &str,
     ) -> Option<SagaEvent> {
         let late = self.is_late(ended);
-        if late && spec.kind == Kind::Await {
+        // On the way back nobody waits any more for what lay ahead; what it would have been may still be seen.
+        let ahead = self.saga.definition().forward.iter();
+        let passed =
+            self.state.unwind.is_some() && ahead.map(|it| it.name).any(|it| it == spec.name);
+        if (late || passed) && spec.kind == Kind::Await {
             return None;
         }
         let event = StepRefused {

@@ -14,4 +14,5 @@ mod toss_find;
 mod toss_list;
 mod toss_refunds;
 mod tracker;
+mod void_label;
 mod wire;

@@ -113,9 +113,9 @@ const CANCEL: &[(u16, &str, Expected)] = &[
     (400, "REFUND_REJECTED", Refused),
     (400, "ALREADY_REFUND_PAYMENT", Spent),
     (400, "FORBIDDEN_BANK_REFUND_REQUEST", Refused),
-    (400, "INVALID_API_KEY", NotSent),
-    (400, "INVALID_IDEMPOTENCY_KEY", NotSent),
-    (401, "UNAUTHORIZED_KEY", NotSent),
+    (400, "INVALID_API_KEY", Undecided),
+    (400, "INVALID_IDEMPOTENCY_KEY", Undecided),
+    (401, "UNAUTHORIZED_KEY", Undecided),
     (403, "NOT_CANCELABLE_AMOUNT", Refused),
     (403, "FORBIDDEN_CONSECUTIVE_REQUEST", Faulty),
     (403, "FORBIDDEN_REQUEST", Refused),
@@ -126,7 +126,7 @@ const CANCEL: &[(u16, &str, Expected)] = &[
     (403, "NOT_ALLOWED_PARTIAL_REFUND", Refused),
     (403, "NOT_ALLOWED_REFUND_BANK", Refused),
     (403, "NOT_AVAILABLE_BANK", Spent),
-    (403, "INCORRECT_BASIC_AUTH_FORMAT", NotSent),
+    (403, "INCORRECT_BASIC_AUTH_FORMAT", Undecided),
     (403, "NOT_CANCELABLE_PAYMENT_FOR_DORMANT_USER", Refused),
     (404, "NOT_FOUND_PAYMENT", Refused),
     (409, "IDEMPOTENT_REQUEST_PROCESSING", Undecided),
@@ -301,6 +301,20 @@ async fn every_documented_code_of_a_look_says_that_there_is_nothing_or_that_nobo
             assert!(as_expected, "{code}");
         }
     }
+}
+
+/// The first look of a refund is answered like this already.
+#[tokio::test]
+async fn a_refund_under_a_key_that_is_not_accepted_ends_with_a_person() {
+    let server = MockServer::start().await;
+    let locked = error("UNAUTHORIZED_KEY");
+    on(&server, "GET", &by_order(), 401, locked).await;
+    let toss = toss_at(&server.uri(), PATIENCE);
+    let reference = reference().await;
+    let answer = toss.refund(refund(&reference)).await;
+    assert!(matches!(answer, Answer::Undecided(_)), "{answer:?}");
+    let found = toss.probe_refund(refund(&reference)).await;
+    assert!(matches!(found, Found::Undecided(_)), "{found:?}");
 }
 
 /// The reference that our books have of the payment.

@@ -172,6 +172,37 @@ async fn a_look_finds_a_refund_by_its_key_or_by_all_that_went_back() {
     }
 }
 
+/// The provider stopped ours, and somebody gave the money back by hand.
+#[tokio::test]
+async fn a_refund_of_ours_that_was_stopped_hides_nothing_that_went_back() {
+    let ours = cancel(&our_reason(), 33_000, "ABORTED");
+    let by_hand = |amount, status| cancel("by hand", amount, status);
+    let whole = vec![ours.clone(), by_hand(33_000, "DONE")];
+    let parts = vec![
+        by_hand(30_000, "DONE"),
+        ours.clone(),
+        by_hand(3_000, "DONE"),
+    ];
+    let going = vec![ours.clone(), by_hand(33_000, "IN_PROGRESS")];
+    let again = vec![ours.clone(), cancel(&our_reason(), 33_000, "DONE")];
+    for (cancels, balance, expected) in [
+        (whole, 0, "done"),
+        (parts, 0, "done"),
+        (again, 0, "done"),
+        (going, 0, "undecided"),
+        (vec![ours], 33_000, "refund-aborted"),
+    ] {
+        let mut shown = given_back("", "DONE");
+        shown["cancels"] = json!(cancels);
+        shown["balanceAmount"] = json!(balance);
+        let server = MockServer::start().await;
+        on(&server, "GET", &by_order(), 200, shown).await;
+        let toss = toss_at(&server.uri(), PATIENCE);
+        let found = toss.probe_refund(refund(&reference().await)).await;
+        assert_eq!(word(&found), expected, "{cancels:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_payment_that_went_back_in_parts_by_hand_is_not_asked_for_again() {
     let server = MockServer::start().await;

@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod published;
 mod relay;
 mod steps;
+mod workers;
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ use super::nats::{NatsServer, Release};
 use super::{connect, eventually};
 
 /// How long an answer is waited for where there is to be one.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A file of the examples.
 fn example(name: &str) -> PathBuf {
@@ -70,7 +70,7 @@ impl Form {
     }
 }
 
-fn message() -> Message {
+pub(super) fn message() -> Message {
     Message {
         message_id: Uuid::new_v4(),
         order_id: "order 7".to_owned(),
@@ -211,12 +211,12 @@ async fn an_answer_that_makes_no_sense_is_unknown() {
 }
 
 /// The example worker; killed with this.
-struct Python {
+pub(super) struct Python {
     child: Child,
 }
 
 impl Python {
-    fn start(url: &str, journal: &Path) -> Python {
+    pub(super) fn start(url: &str, journal: &Path) -> Python {
         let client = std::env::var_os("TEST_NATS_PYTHON")
             .expect("TEST_NATS_PYTHON is not set: run scripts/test.sh");
         let mut child = Command::new("python3")
@@ -246,7 +246,7 @@ impl Drop for Python {
 }
 
 /// What the worker has sent.
-fn journal(path: &Path) -> Vec<Value> {
+pub(super) fn journal(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))

@@ -52,7 +52,7 @@ async fn find_out(server: &TestServer) {
 /// What five orders at once are answered.
 async fn five(server: &TestServer, word: &str) -> Vec<u16> {
     let order = order_paid_by("33", word);
-    let posts = (0..5).map(|_| server.post("/orders", &order));
+    let posts = (0..5).map(|_| server.place(&order));
     let answers = futures_util::future::join_all(posts).await;
     answers.iter().map(|answer| answer.status).collect()
 }
@@ -191,7 +191,7 @@ async fn refusals(server: &TestServer) -> Vec<Duration> {
     let mut took = Vec::new();
     for _ in 0..REFUSED {
         let asked = Instant::now();
-        let answer = server.post("/orders", &order("33")).await;
+        let answer = server.place(&order("33")).await;
         took.push(asked.elapsed());
         answer.is_problem("payment-unavailable", 503);
         let seconds = answer
@@ -231,7 +231,7 @@ async fn paid_again(server: &TestServer) -> String {
     // Each time that one of those who waited tries first and fails, it is left alone anew.
     let deadline = Instant::now() + PATIENCE + 4 * AWAY;
     loop {
-        let answer: Answer = server.post("/orders", &fresh()).await;
+        let answer: Answer = server.place(&fresh()).await;
         if answer.status == 201 {
             return answer.body()["orderId"].as_str().expect("an id").to_owned();
         }
@@ -281,7 +281,7 @@ async fn a_slow_payment_provider_is_left_alone_although_it_takes_the_money() {
     let slow = json!([{ "port": "payment", "op": "charge", "fault": "delay", "delayMs": 650 }]);
     outside.faults(slow).await;
     let wanted: Vec<_> = (0..5).map(|_| fresh()).collect();
-    let posts = wanted.iter().map(|order| server.post("/orders", order));
+    let posts = wanted.iter().map(|order| server.place(order));
     for answer in futures_util::future::join_all(posts).await {
         assert_eq!(answer.status, 201, "{}", answer.text());
         let order = answer.body()["orderId"].as_str().expect("an id").to_owned();
@@ -316,7 +316,7 @@ async fn real_adapters_find_out_that_a_provider_is_away_and_that_it_is_back() {
     .await;
     outside.be_away(Some("payment")).await;
     let wanted: Vec<_> = (0..5).map(|_| fresh()).collect();
-    let posts = wanted.iter().map(|order| server.post("/orders", order));
+    let posts = wanted.iter().map(|order| server.place(order));
     let answers = futures_util::future::join_all(posts).await;
     let waiting = answers.iter().filter(|answer| answer.status == 202).count();
     assert!(waiting > 0, "somebody has to find out");
@@ -356,7 +356,7 @@ async fn a_carrier_or_a_dealer_that_is_away_refuses_no_order() {
         outside.be_away(Some(port)).await;
         let mut ids = Vec::new();
         for _ in 0..10 {
-            let answer = server.post("/orders", &fresh()).await;
+            let answer = server.place(&fresh()).await;
             assert_eq!(answer.status, 201, "{}", answer.text());
             ids.push(answer.body()["orderId"].as_str().expect("an id").to_owned());
         }

@@ -18,6 +18,7 @@ mod mix;
 mod moves;
 mod operation;
 mod operators;
+mod order_ids;
 mod orders;
 mod outside;
 mod overload;

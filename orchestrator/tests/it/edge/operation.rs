@@ -84,6 +84,7 @@ async fn a_loop_beside_the_sagas_that_dies_turns_liveness_red() {
 
 /// Every address of the API.
 const PROMISED: &[&str] = &[
+    "/order-ids",
     "/orders",
     "/orders/{id}",
     "/orders/{id}/cancel",

@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eventstore::{Options, testing};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::child::{bookmarket, complaint, run, without_room};
@@ -168,6 +169,38 @@ fn small() -> Options {
         max_page_count: Some(150),
         ..Options::default()
     }
+}
+
+/// The log's head is held by somebody else, so that nobody learns what becomes of an append.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_may_be_recorded_is_in_doubt_for_those_without_a_key() {
+    let impatient = Options {
+        append_deadline: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let server = TestServer::start_with(Backend::Postgres, impatient, |_| {}).await;
+    let server = Arc::new(server);
+    let message =
+        json!({"orderId": "1", "customerId": "33", "status": "Shipped", "message": "on its way"});
+    let holder = Arc::clone(&server);
+    let held = tokio::task::spawn_blocking(move || {
+        holder.tamper("BEGIN; SELECT FROM log_head FOR UPDATE; SELECT pg_sleep(4); COMMIT");
+    });
+    while !server.refuses("SELECT FROM log_head FOR UPDATE NOWAIT") {
+        assert!(!held.is_finished(), "the head was never held");
+    }
+    let doubtful = server.post("/kakaos", &message).await;
+    let problem = doubtful.is_problem("message-in-doubt", 409);
+    let detail = problem["detail"].as_str().expect("a sentence");
+    assert!(detail.contains("/kakaos/"), "{detail}");
+    // Whoever has a key is told to send the same again.
+    let keyed = server.request(reqwest::Method::POST, "/kakaos");
+    let keyed = keyed.header("idempotency-key", "k").json(&message);
+    let keyed = Answer::of(keyed.send().await.expect("an answer")).await;
+    keyed.is_problem("store-unavailable", 503);
+    held.await.expect("held");
+    let server = Arc::into_inner(server).expect("nobody else has it");
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,7 +162,7 @@ async fn what_a_page_says_of_cancelling_is_what_cancelling_does() {
     })
     .await;
     let placed = async |token: &str| {
-        let answer = server.post("/orders", &order_paid_by("33", token)).await;
+        let answer = server.place(&order_paid_by("33", token)).await;
         answer.body()["orderId"].as_str().expect("an id").to_owned()
     };
     let pending = placed("slow-2500").await;

@@ -78,7 +78,7 @@ async fn the_command_shows_what_differs_and_sets_it_right_when_it_is_told_to() {
         settings.providers.reconcile_every = std::time::Duration::ZERO;
     })
     .await;
-    let placed = server.post("/orders", &order_paid_by("33", "ok:1")).await;
+    let placed = server.place(&order_paid_by("33", "ok:1")).await;
     let order = placed.body()["orderId"].clone();
     let charge = json!({ "orderId": order, "amount": 33_000 });
     let planted = server.http.post(format!("{}/charges", outside.url()));

@@ -128,6 +128,18 @@ impl TestServer {
         .await
     }
 
+    /// Orders under a key of its own.
+    pub(super) async fn place(&self, order: &Value) -> Answer {
+        self.place_as(&Uuid::now_v7().to_string(), order).await
+    }
+
+    /// Orders under this key.
+    pub(super) async fn place_as(&self, key: &str, order: &Value) -> Answer {
+        let request = self.request(Method::POST, "/orders").json(order);
+        let request = request.header("idempotency-key", key);
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
     pub(super) async fn delete(&self, path: &str) -> Answer {
         Answer::of(
             self.request(Method::DELETE, path)
@@ -140,7 +152,7 @@ impl TestServer {
 
     /// Places an order that is paid, and returns its id.
     pub(super) async fn placed(&self, customer: &str) -> String {
-        let answer = self.post("/orders", &order(customer)).await;
+        let answer = self.place(&order(customer)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.body()["orderId"]
             .as_str()
@@ -163,6 +175,12 @@ impl TestServer {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether its Postgres refuses this.
+    pub(super) fn refuses(&self, sql: &str) -> bool {
+        let database = self._database.as_ref().expect("a Postgres");
+        database.try_execute(sql).is_err()
     }
 
     /// Stops it, however it ends, and starts it again on the same data with ordinary options.

@@ -63,6 +63,42 @@ async fn a_webhook_is_written_down_once_without_anything_secret_and_answered_200
     .await;
 }
 
+/// It is told without an order and without a payment: only the reason that we gave leads back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_refund_is_told_to_the_order_whose_key_its_reason_names() {
+    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    let order = server.placed("33").await;
+    let about = |reason: String| {
+        json!({
+            "eventType": "CANCEL_STATUS_CHANGED",
+            "createdAt": "2026-11-22T09:30:00.000000",
+            "data": {
+                "transactionKey": null, "cancelReason": reason, "canceledAt": "2026-11-22T09:30:00+09:00",
+                "cancelAmount": 33_000, "cancelStatus": "ABORTED", "cancelRequestId": "request-1",
+            }
+        })
+    };
+    for (delivery, reason) in [
+        ("ours", format!("Order canceled [{order}:refund]")),
+        ("later", format!("Order canceled [{order}:refund:2]")),
+        ("by-hand", "a customer called [twice]".to_owned()),
+        ("nameless", "a customer called".to_owned()),
+    ] {
+        let answer = toss(&server, delivery, &about(reason)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let stored = webhooks(&server).await;
+    let subjects: Vec<_> = stored
+        .iter()
+        .map(|event| event["data"]["subject"].clone())
+        .collect();
+    let own = json!(order);
+    assert_eq!(subjects, [own.clone(), own, Value::Null, Value::Null]);
+    assert_eq!(stored[0]["data"]["status"], "ABORTED");
+    assert_eq!(stored[0]["data"]["sagaId"], order.as_str());
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_provider_and_a_wrong_secret_look_alike() {
     let server = TestServer::start(Backend::Sqlite, |_| {}).await;

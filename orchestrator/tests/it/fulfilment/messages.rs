@@ -70,6 +70,32 @@ async fn a_direct_message_is_recorded_and_sent_once() {
     );
 }
 
+/// What their keys and customers add up to is the same text.
+#[tokio::test]
+async fn two_customers_whose_keys_look_alike_are_not_told_the_same() {
+    let shop = Shop::open().await;
+    let to = |customer: &str, key: &str| {
+        let draft = MessageDraft {
+            order_id: "111".into(),
+            customer_id: customer.into(),
+            status: "Shipped".into(),
+            message: "hello".into(),
+        };
+        SendMessage {
+            message: draft.check().unwrap(),
+            ..send(Some(key), "hello")
+        }
+    };
+    let first = shop.fulfilment.send_message(to("a:b", "c")).await.unwrap();
+    let id = recorded(first);
+    let other = shop.fulfilment.send_message(to("a", "b:c")).await.unwrap();
+    assert_eq!(other, SendAnswer::KeyReused { message_id: id });
+    let again = shop.fulfilment.send_message(to("a:b", "c")).await.unwrap();
+    assert_eq!(recorded(again), id);
+    shop.at_rest(id).await;
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn a_message_whose_answer_was_lost_is_looked_up_and_not_sent_again() {
     let shop = Shop::open().await;

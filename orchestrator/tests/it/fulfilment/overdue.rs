@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, FutureExt};
 use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::reconcile::Mode;
+use orchestrator::fulfilment::reconcile::report::Action;
 use orchestrator::providers::guard::{Policy, Position};
 use orchestrator::providers::ports::{
     Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
@@ -22,6 +24,7 @@ use orchestrator::saga::view::Snapshot;
 use uuid::Uuid;
 
 use super::cancels::{NOT_AT_ALL, is_canceled};
+use super::reconciles::{codes, compare, plant_charge};
 use super::shop::{Setup, Shop, TOTAL};
 
 /// A payment provider that answers everything and decides nothing while it is ill.
@@ -173,6 +176,48 @@ async fn a_charge_of_another_amount_is_left_to_a_person_with_the_total_at_stake(
     engine.retry(order, "pay", &request()).await.unwrap();
     shop.until(order, |saga| saga.state.is_finished()).await;
     assert_eq!(shop.effects(order), []);
+    shop.close().await;
+}
+
+/// A deposit that comes hours after everybody stopped looking, and whose webhook is lost.
+#[tokio::test]
+async fn a_charge_that_comes_after_the_order_was_given_up_for_overdue_is_found_in_the_books() {
+    let limits = Limits {
+        payment_budget: Duration::from_millis(50),
+        payment_deadline: Duration::from_millis(300),
+        undecided: Duration::from_millis(100),
+        ..Setup::default().limits
+    };
+    let (shop, provider) = shop(true, limits).await;
+    let mut orders = Vec::new();
+    for key in ["stands", "canceled"] {
+        shop.place(key, "ok").await;
+        let order = Shop::id(key);
+        if key == "canceled" {
+            assert_eq!(
+                shop.cancel_within(order, NOT_AT_ALL).await,
+                CancelAnswer::Canceling
+            );
+        }
+        shop.until(order, |saga| {
+            parked(saga, "pay").is_some() && saga.state.is_at_rest()
+        })
+        .await;
+        plant_charge(&shop, order, &format!("{order}:pay")).await;
+        orders.push(order);
+    }
+    provider.heal();
+    let unseen = [
+        ("charge-unseen", Action::Fixed),
+        ("charge-unseen", Action::Fixed),
+    ];
+    assert_eq!(codes(&compare(&shop, Mode::Automatic).await), unseen);
+    shop.until(orders[0], |saga| saga.state.is_done("ship"))
+        .await;
+    shop.until(orders[1], |saga| saga.state.is_finished()).await;
+    assert_eq!(shop.effects(orders[0]), [Op::Charge, Op::Ship]);
+    assert_eq!(shop.effects(orders[1]), [Op::Charge, Op::Refund]);
+    assert_eq!(codes(&compare(&shop, Mode::Automatic).await), []);
     shop.close().await;
 }
 

@@ -1,7 +1,12 @@
 //! What a person has to decide: a refund refused for good, and a parcel that left although it was held.
 
-use aggregates::saga::{Status, Verdict};
+use std::time::Duration;
+
+use aggregates::saga::{Phase, Status, Verdict};
 use orchestrator::fulfilment::cancel::CancelAnswer;
+use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::reconcile::Mode;
+use orchestrator::fulfilment::reconcile::report::Action;
 use orchestrator::providers::ports::{Answer, CarrierPort};
 use orchestrator::providers::simulator::ledger::{Op, Port};
 use orchestrator::providers::simulator::{Fault, Scan};
@@ -10,7 +15,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::cancels::{NOT_AT_ALL, is_canceled};
-use super::shop::{Shop, TOTAL};
+use super::reconciles::{codes, compare};
+use super::shop::{Setup, Shop, TOTAL};
 
 fn request(reason: &str) -> Request {
     Request {
@@ -195,16 +201,76 @@ async fn a_parcel_whose_label_was_voided_by_hand_needs_no_hold() {
         shop.effects(order),
         [Op::Charge, Op::Ship, Op::Cancel, Op::Refund]
     );
-    // What was done by hand is all that the auditor has to say.
+    only_the_void_was_by_hand(&shop).await;
+}
+
+/// What was done by hand is all that the auditor has to say.
+async fn only_the_void_was_by_hand(shop: &Shop) {
     let found = shop.audit().await.violations;
-    assert!(
-        found.len() == 1
-            && found[0]
-                .to_string()
-                .contains("a key that the log does not know"),
-        "{} findings",
-        found.len()
-    );
+    let told: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let by_hand = |it: &String| it.contains("a key that the log does not know");
+    assert!(told.len() == 1 && told.iter().all(by_hand), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_order_whose_label_was_voided_by_others_is_called_off_and_its_money_goes_back() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let voided = shop.simulator.cancel(order, "by hand").await;
+    assert_eq!(voided, Answer::Done(()));
+    shop.fulfilment.scanned(order);
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    assert!(is_canceled(&shop.cancel(order).await));
+    let effects = [Op::Charge, Op::Ship, Op::Cancel, Op::Refund];
+    assert_eq!(shop.effects(order), effects);
+    only_the_void_was_by_hand(&shop).await;
+    // A van that takes it along all the same is seen, as after any other cancel.
+    assert!(shop.simulator.scan(order, Scan::HandOver, true).await);
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| saga.state.status() == Status::Parked)
+        .await;
+    assert!(is_an_exception(&shop, order).await);
+}
+
+#[tokio::test]
+async fn a_label_that_was_voided_by_others_is_found_by_a_comparison() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let voided = shop.simulator.cancel(order, "by hand").await;
+    assert_eq!(voided, Answer::Done(()));
+    let expected = [("label-voided-outside", Action::Fixed)];
+    assert_eq!(codes(&compare(&shop, Mode::Automatic).await), expected);
+    shop.until(order, |saga| saga.state.is_finished()).await;
+    assert!(is_canceled(&shop.cancel(order).await));
+    assert_eq!(codes(&compare(&shop, Mode::Automatic).await), []);
+    only_the_void_was_by_hand(&shop).await;
+}
+
+/// The parcel was looked for in vain for so long that a person was told, and then its label turns out to be void.
+#[tokio::test]
+async fn a_void_label_ends_the_wait_of_a_parcel_that_a_person_was_told_of() {
+    let look = Duration::from_millis(30);
+    let limits = Limits {
+        handover: Duration::from_millis(100),
+        look_first: look,
+        look_cap: look,
+        ..Setup::default().limits
+    };
+    let setup = Setup {
+        limits,
+        ..Setup::default()
+    };
+    let shop = Shop::with(setup).await;
+    let order = shop.shipped("a").await;
+    shop.until(order, |saga| saga.state.status() == Status::Parked)
+        .await;
+    let voided = shop.simulator.cancel(order, "by hand").await;
+    assert_eq!(voided, Answer::Done(()));
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    assert_eq!(end.state.status(), Status::Unwound);
+    only_the_void_was_by_hand(&shop).await;
 }
 
 #[tokio::test]

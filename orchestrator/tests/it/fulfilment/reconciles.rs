@@ -14,6 +14,7 @@ use orchestrator::providers::simulator::ledger::Op;
 use orchestrator::providers::simulator::{Fault, Scan};
 use orchestrator::saga::verbs::Request;
 use orchestrator::saga::view::read;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::shop::{Setup, Shop, TOTAL};
@@ -102,6 +103,43 @@ async fn books_that_agree_have_no_finding() {
     assert!(report.orders >= 2 && report.unread.is_empty(), "{report:?}");
     assert_eq!(kept(&shop, paid).await, TOTAL);
     shop.close().await;
+}
+
+/// As from a process that was frozen while it charged: its answer names the charge of another window.
+#[tokio::test]
+async fn a_late_answer_that_names_another_charge_parks_no_order_and_the_charge_goes_back() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let second = plant_charge(&shop, order, "second window").await;
+    let engine = shop.fulfilment.engine();
+    let why = Request {
+        actor: "a frozen process".into(),
+        reason: "it wakes".into(),
+    };
+    let output = json!({ "ref": second, "amount": TOTAL, "currency": "KRW" });
+    let told = engine.found(order, "late-charge", &output, &why, |_| true);
+    assert!(told.await.unwrap(), "it is in the saga's log");
+    let saga = shop
+        .until(order, |saga| saga.state.is_done("late-charge"))
+        .await;
+    assert!(saga.state.steps.iter().all(|step| step.parked.is_none()));
+    assert_eq!(kept(&shop, order).await, TOTAL);
+    let report = compare(&shop, Mode::Automatic).await;
+    assert_eq!(codes(&report), [("second-charge", Action::Fixed)]);
+    shop.at_rest(report.findings[0].saga_id.unwrap()).await;
+    assert_eq!(kept(&shop, order).await, TOTAL);
+    // The order goes on, also on its way back: its own charge is returned, once.
+    assert!(matches!(
+        shop.cancel(order).await,
+        CancelAnswer::Canceled { .. }
+    ));
+    shop.at_rest(order).await;
+    let effects = shop.effects(order);
+    assert_eq!(
+        (count(&effects, Op::Charge), count(&effects, Op::Refund)),
+        (2, 2)
+    );
+    assert_eq!(kept(&shop, order).await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What one process begins another finishes, and any of them can be asked.
 
 use eventstore::testing::TestDatabase;
+use serde_json::json;
 
 use crate::checker::{Asked, Reply};
 use crate::town::{Answer, Customers, Process, Setup, Town, order, reply};
@@ -40,6 +41,33 @@ impl Parts {
         let url = format!("{}{path}", self.second.url);
         Answer::of(self.town.http.get(url).send().await.expect("an answer")).await
     }
+}
+
+/// There is no broker, so nobody can be told of what the carrier has told: whoever heard of it looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_one_process_hears_of_is_seen_although_nobody_else_can_be_told() {
+    let parts = Parts::open(Setup::patient()).await;
+    let town = &parts.town;
+    let placed = town.place("one", &order("ok")).await.expect("an answer");
+    let id = placed.order();
+    town.becomes(&id, "Shipped").await;
+    let row = town
+        .eventually(&format!("/mypages/{id}"), |row| {
+            row["delivery"]["status"] == "Shipped"
+        })
+        .await;
+    let parcel = json!({
+        "carrierId": row["delivery"]["carrier"], "trackingNumber": row["delivery"]["waybill"]
+    });
+    for (scan, status) in [("handover", "HandedOver"), ("deliver", "Delivered")] {
+        town.scan(&id, scan).await;
+        let told = format!("{}/webhooks/deliveries/tracker/simulated", town.shop.url);
+        let told = town.http.post(told).json(&parcel).send().await;
+        assert_eq!(told.expect("an answer").status().as_u16(), 202);
+        town.becomes(&id, status).await;
+    }
+    let Parts { town, .. } = parts;
+    town.close(Vec::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

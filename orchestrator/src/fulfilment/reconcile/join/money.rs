@@ -3,7 +3,7 @@
 use aggregates::money::Money;
 use aggregates::order::Status;
 use aggregates::payment::{Charge, Payment};
-use aggregates::saga::{Phase, Step};
+use aggregates::saga::{OVERDUE, Phase, Step};
 use uuid::Uuid;
 
 use super::{Inside, Outside, Window, is_stated};
@@ -105,7 +105,8 @@ pub(super) fn of_nobody(order_id: &str, outside: &Outside, found: &mut Vec<Findi
     }
 }
 
-/// The saga waits for a charge of the order's total. One of another amount does not end its wait, and a person has to know.
+/// The saga waits for a charge of the order's total. One of another amount does not end its wait, and a person has to know. The one
+/// that it waits for ends it, once the saga asks; where it has given up asking, somebody has to tell it to.
 pub(super) fn of_an_open_payment(
     order_id: &str,
     inside: &Inside,
@@ -118,20 +119,53 @@ pub(super) fn of_an_open_payment(
     if inside.saga.step(PAY).is_some_and(Step::is_settled) {
         return;
     }
-    let others = charges(outside).filter(|record| record.amount != order.total);
-    let kept = others
-        .filter(|record| Returned::of(&record.charge_ref, outside).total < record.amount.amount);
-    found.extend(kept.map(|record| Finding {
+    for record in charges(outside) {
+        let returned = Returned::of(&record.charge_ref, outside);
+        if is_unseen(inside, record, &returned) {
+            found.push(unseen(order_id, record));
+        } else if record.amount != order.total && returned.total < record.amount.amount {
+            found.push(Finding {
+                provider: format!("charged {}", record.amount),
+                log: format!("owes {}", order.total),
+                ..finding(
+                    Kind::AmountMismatch,
+                    "charge-of-another-amount",
+                    order_id,
+                    &record.charge_ref,
+                    record.amount,
+                )
+            });
+        }
+    }
+}
+
+/// The charge that the order waits for, while its saga does not ask any more because it was answered in vain for too long: as a
+/// deposit that came a day later, whose webhook was lost.
+fn is_unseen(inside: &Inside, record: &MoneyRecord, returned: &Returned<'_>) -> bool {
+    let pay = inside.saga.step(PAY).filter(|pay| !pay.is_settled());
+    let given_up = pay
+        .and_then(|pay| pay.parked.as_ref())
+        .is_some_and(|parked| parked.code == OVERDUE);
+    let order = inside.facts.order.as_ref();
+    let whole = order.is_some_and(|order| order.total == record.amount);
+    given_up && whole && returned.total == 0
+}
+
+fn unseen(order_id: &str, record: &MoneyRecord) -> Finding {
+    Finding {
         provider: format!("charged {}", record.amount),
-        log: format!("owes {}", order.total),
+        log: "still waits for its charge".to_owned(),
+        suggestion: "Ask the provider once more about this charge.",
+        fix: Safety::Automatic,
+        remedy: Remedy::AskAgain,
         ..finding(
-            Kind::AmountMismatch,
-            "charge-of-another-amount",
+            Kind::ProviderOnly,
+            "charge-unseen",
             order_id,
             &record.charge_ref,
             record.amount,
         )
-    }));
+    }
 }
 
 pub(super) fn compare(
@@ -216,6 +250,9 @@ fn provider_only(
     let returned = Returned::of(&record.charge_ref, outside);
     if returned.total >= record.amount.amount {
         return None;
+    }
+    if is_unseen(inside, record, &returned) {
+        return Some(unseen(order_id, record));
     }
     let order = inside.facts.order.as_ref();
     let over =

@@ -148,7 +148,13 @@ fn differs(
             Remedy::LookAgain,
             "Look at the carrier's scans again; a person then decides.",
         ),
-        (Own::Shipped | Own::HandedOver | Own::Delivered, Canceled) => {
+        // Its saga calls the order off once it has seen that itself.
+        (Own::Shipped, Canceled) => (
+            "label-voided-outside",
+            Remedy::LookAgain,
+            "Look at the label again; what cannot leave any more is called off.",
+        ),
+        (Own::HandedOver | Own::Delivered, Canceled) => {
             ("label-voided-outside", Remedy::Person, ASK_CARRIER)
         }
         (Own::Canceled, Accepted | Held) | (Own::Held, Accepted) => {

@@ -100,6 +100,32 @@ fn a_charge_of_a_rejected_order_whose_watch_is_over_is_adopted_and_goes_back() {
 }
 
 #[test]
+fn the_charge_that_an_order_has_given_up_asking_for_has_it_ask_again() {
+    let expected = [(Kind::ProviderOnly, "charge-unseen", Safety::Automatic)];
+    assert_eq!(
+        found(Given::given_up(), vec![charged("pay_1")], vec![]),
+        expected
+    );
+    let outside = Outside {
+        money: vec![charged("pay_1")],
+        parcels: vec![],
+    };
+    let given = Given::given_up();
+    let findings = compare(&ID.to_string(), Some(&given.inside), &outside, &window());
+    assert_eq!(findings[0].remedy, Remedy::AskAgain);
+    // What went back again pays for nothing, and another amount is for a person.
+    let back = vec![charged("pay_1"), returned("pay_1", PRICE.amount)];
+    assert_eq!(found(Given::given_up(), back, vec![]), NOTHING);
+    let other = vec![money(Direction::Charged, "pay_1", "pay_1", 100)];
+    let expected = [(
+        Kind::AmountMismatch,
+        "charge-of-another-amount",
+        Safety::Person,
+    )];
+    assert_eq!(found(Given::given_up(), other, vec![]), expected);
+}
+
+#[test]
 fn a_charge_after_a_refund_goes_back_as_well() {
     let records = vec![
         charged("pay_1"),

@@ -6,8 +6,9 @@ use aggregates::money::{Currency, Money};
 use aggregates::order::{self, DraftLine, Order, OrderDraft, SealedDetails};
 use aggregates::payment::{self, Payment};
 use aggregates::saga::{
-    Cause, CauseKind, SagaCompleted, SagaEvent, SagaStarted, SagaUnwound, StepDone, StepRefused,
-    StepResolved, UnwindStarted, Verdict,
+    AttemptEnded, AttemptResult, Cause, CauseKind, OVERDUE, SagaCompleted, SagaEvent, SagaRested,
+    SagaStarted, SagaUnwound, StepDone, StepParked, StepRefused, StepResolved, StepStarted,
+    UnwindStarted, Verdict,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -140,6 +141,44 @@ impl Given {
             late: false,
             at,
         })
+    }
+
+    /// Its payment was answered in vain for so long that a person was told, and nobody asks any more.
+    pub(super) fn given_up() -> Self {
+        let given = Self::placed();
+        let (at, step) = (given.at, PAY.to_owned());
+        let started = StepStarted {
+            step: step.clone(),
+            attempt: 1,
+            key: format!("{ID}:pay"),
+            owner: ID,
+            deadline: at,
+            asks: false,
+            branch: false,
+            at,
+        };
+        let ended = AttemptEnded {
+            step: step.clone(),
+            attempt: 1,
+            result: AttemptResult::Undecided,
+            reason: "a deposit is awaited".into(),
+            next_at: at,
+            late: false,
+            at,
+        };
+        let parked = StepParked {
+            step,
+            code: OVERDUE.into(),
+            reason: "it takes too long".into(),
+            at_stake: None,
+            suggestion: String::new(),
+            at,
+        };
+        given
+            .saga(started)
+            .saga(ended)
+            .saga(parked)
+            .saga(SagaRested { at })
     }
 
     pub(super) fn paid() -> Self {

@@ -114,7 +114,8 @@ impl Front {
             return error(&code).into();
         }
         let authenticated = Faults::authenticated(&confirm.token);
-        let objection = sessions::objection(authenticated, first_seen, confirm.amount, now());
+        let asked = (Uuid::try_parse(&confirm.order_id).ok(), confirm.amount);
+        let objection = sessions::objection(authenticated, first_seen, asked, now());
         let ask = Ask {
             money: Some((confirm.amount, "KRW".to_owned())),
             refusal: drawn

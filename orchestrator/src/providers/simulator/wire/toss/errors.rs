@@ -311,7 +311,7 @@ pub(super) fn code_of(refusal: &str) -> &str {
     match refusal {
         "card-declined" => "REJECT_CARD_PAYMENT",
         "payment-window-closed" => "NOT_FOUND_PAYMENT_SESSION",
-        "another-amount-authenticated" => "FORBIDDEN_REQUEST",
+        "another-amount-authenticated" | "another-order-authenticated" => "FORBIDDEN_REQUEST",
         "not-cancelable-amount" => "NOT_CANCELABLE_AMOUNT",
         ALREADY_PROCESSED => "ALREADY_PROCESSED_PAYMENT",
         own => own,
