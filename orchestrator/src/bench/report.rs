@@ -1,4 +1,4 @@
-//! What a bench has found: its figures beside the baseline's and the bounds that they have to keep. [`print`] tells it.
+//! What a bench has found: its figures beside the baseline's and the bounds that they have to keep. [`print`](mod@print) tells it.
 
 mod print;
 

@@ -83,5 +83,5 @@ pub(crate) struct UnknownType {
     pub(crate) schema_version: i16,
 }
 
-/// A table, and what [`TableDef::tally_query`] found in it.
+/// A table, and what [`tally_query`](crate::table::TableDef::tally_query) found in it.
 pub(crate) type Tally = (Generation, Vec<(Option<String>, u64)>);
