@@ -24,7 +24,7 @@ impl Parts {
         let town = Town::open(setup.shop(&["--roles", "api"])).await;
         let part = |roles: &str| Setup {
             database: Some(database.url()),
-            ..Setup::default().shop(&["--roles", roles, "--cancel-budget", "40s"])
+            ..Setup::default().shop(&["--roles", roles, "--cancel-budget", "30s"])
         };
         let second = town.another_shop(&part("api")).await;
         let worker = town.another_shop(&part("worker")).await;
