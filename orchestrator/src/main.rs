@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use mimalloc::MiMalloc;
 use orchestrator::cli::{self, args::Cli};
-use tikv_jemallocator::Jemalloc;
 
 /// A request is a chain of futures of some kilobytes, made on one thread and dropped on another. With the system's allocator a third of
 /// the time went into that.
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::try_parse() {

@@ -208,7 +208,7 @@ impl Fulfilment {
     ) -> Result<PlaceAnswer, PlaceError> {
         let answered = running.wait_for(is_answered);
         let budget = self.limits.payment_budget;
-        if tokio::time::timeout(budget, answered).await.is_err() {
+        if timeout(budget, answered).await.is_err() {
             let said = timeout(LAST_LOOK, self.say_pending(order_id)).await;
             if said.is_err() {
                 tracing::warn!(order = %order_id, "an order is pending, and the log does not take it down");
@@ -277,7 +277,7 @@ impl Fulfilment {
         {
             let answered = running.wait_for(is_answered);
             // Too late is an answer as well: the caller looks at the time.
-            let _ = tokio::time::timeout(left, answered).await;
+            let _ = timeout(left, answered).await;
         } else {
             // The caller reads next, and hears then what is wrong with the store.
             let _ = self.store.wait_past(head, left).await;
