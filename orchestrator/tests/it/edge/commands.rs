@@ -1,7 +1,6 @@
 //! The command line: one clear line and a non-zero exit for whatever goes wrong.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -216,84 +215,6 @@ async fn orders_sagas_and_events_are_shown_and_changed_from_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_of_nobody_or_for_no_reason_is_refused_and_not_recorded() {
-    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
-    let nobody = format!("/customers/{}/erase", "x".repeat(201));
-    let answer = server
-        .post(&nobody, &json!({ "reason": "asked for" }))
-        .await;
-    answer.is_problem("invalid-request", 422);
-    let why = server
-        .post("/customers/33/erase", &json!({ "reason": " " }))
-        .await;
-    why.is_problem("invalid-request", 422);
-    assert_eq!(why.pointers(), ["/reason"]);
-    assert_eq!(server.get("/events").await.body()["events"], json!([]));
-    let halted = server.halt().await;
-    for (customer, reason, says) in [
-        ("", "asked for", "The customer id must not be empty."),
-        ("33", "", "The reason must not be empty."),
-    ] {
-        let words = ["erase", "--customer", customer, "--reason", reason];
-        fails(with(bookmarket(halted.data_dir()), &words), says);
-    }
-    let server = halted.start(|_| {}).await;
-    assert_eq!(server.get("/events").await.body()["events"], json!([]));
-    server.stop().await;
-}
-
-/// What a customer's own page shows of the name.
-async fn name_on(server: &TestServer, id: &str) -> Value {
-    let order = server.get(&format!("/orders/{id}")).await.body();
-    order["contact"]["name"].clone()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_customer_is_erased_beside_a_server_and_without_one() {
-    let server = TestServer::start(Backend::Sqlite, |_| {}).await;
-    let (first, second) = (server.placed("33").await, server.placed("44").await);
-    let data = server.folder.path().join("data");
-    let erase = async |customer: &str| {
-        let arguments = [
-            "erase",
-            "--customer",
-            customer,
-            "--reason",
-            "asked for",
-            "--output",
-            "json",
-        ];
-        let command = with(bookmarket(&data), &arguments);
-        let output = tokio::task::spawn_blocking(move || run(command))
-            .await
-            .expect("no panic");
-        assert!(output.status.success(), "{}", complaint(&output));
-        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
-    };
-    assert_eq!(name_on(&server, &first).await, "Hong Gil-dong");
-    // The server holds the directory, so it is asked.
-    assert_eq!(
-        erase("33").await,
-        json!({ "customerId": "33", "erased": true })
-    );
-    assert_eq!(name_on(&server, &first).await, Value::Null);
-    assert_eq!(name_on(&server, &second).await, "Hong Gil-dong");
-    assert_eq!(
-        erase("33").await["erased"],
-        false,
-        "nothing is left of them"
-    );
-
-    let halted = server.halt().await;
-    assert_eq!(erase("44").await["erased"], true);
-    let server = halted.start(|_| {}).await;
-    assert_eq!(name_on(&server, &second).await, Value::Null);
-    let order = server.get(&format!("/orders/{second}")).await.body();
-    assert_eq!(order["customerId"], "44", "the order itself stays: {order}");
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_saga_is_resolved_from_the_command_line() {
     let server = TestServer::start(Backend::Sqlite, |_| {}).await;
     let id = server.placed("33").await;
@@ -331,66 +252,6 @@ async fn a_saga_is_resolved_from_the_command_line() {
     let order = server.get(&format!("/orders/{id}")).await.body();
     assert_eq!(order["status"], "HandedOver", "{order}");
     server.stop().await;
-}
-
-#[test]
-fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let demo = [
-        "demo",
-        "--exit",
-        "--orders",
-        "60",
-        "--listen",
-        "127.0.0.1:0",
-        "--output",
-        "json",
-    ];
-    let output = run(with(bookmarket(folder.path()), &demo));
-    assert!(output.status.success(), "{}", complaint(&output));
-    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let count = |what: &str| {
-        let rows = result["rows"].as_array().expect("rows").iter();
-        rows.clone()
-            .find(|row| {
-                row["what"]
-                    .as_str()
-                    .is_some_and(|row| row.starts_with(what))
-            })
-            .map(|row| row["log"].clone())
-    };
-    assert_eq!(count("orders placed"), Some(60.into()));
-    assert_eq!(count("payment declined"), Some(5.into()));
-    assert_eq!(count("still moving"), Some(0.into()));
-    assert_eq!(result["violations"], Value::Array(Vec::new()));
-    let touched = std::fs::read_dir(folder.path())
-        .map(Iterator::count)
-        .unwrap_or_default();
-    assert_eq!(
-        touched, 0,
-        "the demo stays away from the directory of real orders"
-    );
-}
-
-#[test]
-fn a_demo_that_is_interrupted_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = bookmarket(&folder.path().join("data"));
-    command.env("TMPDIR", folder.path());
-    command.args(["demo", "--listen", "127.0.0.1:0"]);
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let first = said.next().expect("a line").expect("text");
-    assert!(first.contains("serves on"), "{first}");
-    let id = i32::try_from(child.id()).expect("a process id");
-    let id = rustix::process::Pid::from_raw(id).expect("an id");
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it can be told");
-    // It writes on until it ends.
-    let rest: Vec<String> = said.map_while(Result::ok).collect();
-    let code = child.wait().expect("it ends").code();
-    assert_eq!(code, Some(130), "{rest:?}");
-    let left = std::fs::read_dir(folder.path()).expect("the folder");
-    assert_eq!(left.count(), 0);
 }
 
 #[test]
