@@ -301,7 +301,9 @@ impl App {
         self.edge.stop.cancel();
         self.stop_http.cancel();
         let mut left = Vec::new();
-        match timeout_at(deadline, self.http).await {
+        let mut http = self.http;
+        let answered = timeout_at(deadline, &mut http).await;
+        match &answered {
             Ok(Ok(Stopped::Drained)) => {}
             Ok(Ok(Stopped::Cut(connections))) => left.push(format!("{connections} connections")),
             Ok(Err(_)) | Err(_) => left.push("the HTTP server".to_owned()),
@@ -316,7 +318,14 @@ impl App {
         if !self.edge.fulfilment.engine().drain(left_for_sagas).await {
             left.push("steps of sagas, which the next process takes up".to_owned());
         }
-        if timeout_at(ends, self.workers.stop()).await.is_err() {
+        // Whoever still waits for what was cut is being told so.
+        let last_answers = async {
+            if answered.is_err() {
+                let _ = timeout_at(ends, http).await;
+            }
+        };
+        let ((), stopped) = tokio::join!(last_answers, timeout_at(ends, self.workers.stop()));
+        if stopped.is_err() {
             left.push("workers".to_owned());
         }
         // A broker that does not answer keeps nobody past the grace: what is not said to it is delivered again.
