@@ -8,7 +8,7 @@ use mimalloc::MiMalloc;
 use orchestrator::cli::{self, args::Cli};
 
 /// A request is a chain of futures of some kilobytes, made on one thread and dropped on another. With the system's allocator a third of
-/// the time went into that.
+/// the time went into that. Without huge pages, which made a fifth more of memory resident and nothing faster.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

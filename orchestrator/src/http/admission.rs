@@ -1,5 +1,6 @@
 //! What lets a command in: once it is there as a whole, a bounded number at once, each to its end even if its client hangs up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
@@ -7,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::load_shed::error::Overloaded;
 use tracing::Instrument;
@@ -26,8 +28,13 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// the largest add up to 512 MiB.
 pub const UPLOADS_PER_PLACE: usize = 4;
 
-/// Takes the body in before the command asks for a place: a client that sends slowly keeps nobody else from being served.
-pub async fn receive(request: Request, next: Next) -> Response {
+/// Takes the body in before the command asks for a place: a client that sends slowly keeps nobody else from being served. Where all
+/// places are taken by then it is refused without the cost of a task, since in an overload that is what most requests get.
+pub async fn receive(
+    State(places): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (head, body) = request.into_parts();
     let whole = Request::from_parts(head.clone(), body);
     let body = match tokio::time::timeout(UPLOAD_TIMEOUT, Bytes::from_request(whole, &())).await {
@@ -38,6 +45,9 @@ pub async fn receive(request: Request, next: Next) -> Response {
             return Problem::new(&catalogue::REQUEST_TIMEOUT, detail).into_response();
         }
     };
+    if places.available_permits() == 0 {
+        return overloaded().into_response();
+    }
     next.run(Request::from_parts(head, body)).await
 }
 
@@ -66,11 +76,15 @@ pub async fn to_the_end(
 /// What a request gets that found no place.
 pub async fn refused(error: BoxError) -> Problem {
     if error.is::<Overloaded>() {
-        metrics::counter!("bookmarket_commands_shed_total").increment(1);
-        return Problem::new(
-            &catalogue::OVERLOADED,
-            "All places are taken; nothing was stored.",
-        );
+        return overloaded();
     }
     Problem::internal(&error)
+}
+
+fn overloaded() -> Problem {
+    metrics::counter!("bookmarket_commands_shed_total").increment(1);
+    Problem::new(
+        &catalogue::OVERLOADED,
+        "All places are taken; nothing was stored.",
+    )
 }

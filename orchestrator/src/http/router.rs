@@ -8,7 +8,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -25,6 +25,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::consistency::{CONSISTENCY_TOKEN, tell_where};
 use super::drain::close_when_draining;
 use super::extract::{BODY_MAX, unknown_address, unknown_method};
+use super::health::Health;
 use super::idempotency::REPLAYED;
 use super::observe::{REQUEST_ID, observe};
 use super::problem::{Problem, shape_errors};
@@ -114,7 +115,10 @@ fn commands(edge: &Edge) -> OpenApiRouter<Edge> {
         .layer(HandleErrorLayer::new(admission::refused))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(uploads))
-        .layer(from_fn(admission::receive))
+        .layer(from_fn_with_state(
+            Arc::clone(&edge.places),
+            admission::receive,
+        ))
         .layer(from_fn_with_state(
             edge.tasks.clone(),
             admission::to_the_end,
@@ -161,36 +165,34 @@ fn whole(routes: Router<Edge>, cors: Option<CorsLayer>, edge: Edge) -> Router {
     let health = Arc::clone(&edge.health);
     let all = routes
         .fallback(unknown_address)
-        .method_not_allowed_fallback(unknown_method)
-        .layer(DefaultBodyLimit::max(BODY_MAX));
-    around(all, cors)
-        .layer(from_fn_with_state(health, close_when_draining))
-        .with_state(edge)
+        .method_not_allowed_fallback(unknown_method);
+    around(all, cors, health).with_state(edge)
 }
 
-/// What every request passes on its way. A browser shows an answer to its page only with the CORS headers, so these are added
-/// outside everything that makes or replaces answers.
+/// What every request passes on its way, from the outside in. A browser shows an answer to its page only with the CORS headers, so
+/// these are added outside everything that makes or replaces answers.
+///
+/// One layer for all of it: with each layer of its own the router copies all layers within, for every request.
 fn around<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     cors: Option<CorsLayer>,
+    health: Arc<Health>,
 ) -> Router<S> {
-    // Each layer is outside the one before it.
-    let answered = routes
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(map_response(shape_errors));
-    let answered = match cors {
-        Some(cors) => answered.layer(cors),
-        None => answered,
-    };
-    answered
-        .layer(from_fn(observe))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+    let passed = ServiceBuilder::new()
+        .layer(from_fn_with_state(health, close_when_draining))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(from_fn(observe))
+        .option_layer(cors)
+        .layer(map_response(shape_errors))
+        .map_response(IntoResponse::into_response)
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(DefaultBodyLimit::max(BODY_MAX));
+    routes.layer(passed)
 }
 
 /// The panic's text was printed by the panic hook; it may quote data and stays out of the answer.
 fn panicked() -> Response {
-    use axum::response::IntoResponse;
     Problem::internal(&"a handler panicked").into_response()
 }
 

@@ -15,7 +15,7 @@ async fn a_browser_may_read_the_answer_of_a_panic_and_of_a_request_that_took_too
     let routes = Router::new()
         .route("/late", get(std::future::pending::<()>).layer(late))
         .route("/panic", get(async || -> () { panic!("planted") }));
-    let served = around(routes, cors(&[SHOP.to_owned()]));
+    let served = around(routes, cors(&[SHOP.to_owned()]), Health::new());
     for (path, status) in [("/late", 408), ("/panic", 500)] {
         let request = Request::get(path).header(header::ORIGIN, SHOP);
         let request = request.body(Body::empty()).expect("a request");
