@@ -145,7 +145,10 @@ async fn measure(
         rate: peak * OVERLOADED,
         length: args.overload_length,
     };
-    note(&format!("{:.0} orders/s for {:?}", flood.rate, flood.length))?;
+    note(&format!(
+        "{:.0} orders/s for {:?}",
+        flood.rate, flood.length
+    ))?;
     let after = Arrivals {
         rate,
         length: args.recovery_length,

@@ -70,6 +70,8 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
     match event {
         SagaEvent::StepDone(late) if late.late && pays_for_nothing(desk, late) => Ok(()),
         SagaEvent::StepDone(StepDone { step, output, .. }) => done(desk, step, output),
+        // It was done after all, and that is on the books.
+        SagaEvent::StepRefused(StepRefused { late: true, .. }) => Ok(()),
         SagaEvent::StepRefused(StepRefused {
             step, code, reason, ..
         }) => refused(desk, step, code, reason),

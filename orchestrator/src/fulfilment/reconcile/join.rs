@@ -94,6 +94,12 @@ pub fn compare(
     findings
 }
 
+/// Whether an order whose money is under way leaves a charge from before then undecided. Whoever compares next must see it again,
+/// however long that takes: one that turns up after the order has stopped looking for it is nobody's until it is over.
+pub(super) fn is_undecided(inside: &Inside, outside: &Outside, before: DateTime<Utc>) -> bool {
+    money_moves(&inside.saga) && money::is_undecided(inside, outside, before)
+}
+
 /// The charge that pays for the order, as one that the provider does not know; nothing where it is not what the provider
 /// denies, or a person answers for it.
 #[must_use]

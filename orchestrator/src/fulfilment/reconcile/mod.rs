@@ -201,8 +201,18 @@ impl Reconciler {
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
         let Known::Is(inside) = self.inside(order).await? else {
+            // Nobody has compared it, so nobody may take it for compared.
+            report.left += 1;
             return Ok(());
         };
+        // Younger ones are seen again in any case.
+        let seen_again = report.until - span(job::OVERLAP);
+        if inside
+            .as_deref()
+            .is_some_and(|it| join::is_undecided(it, outside, seen_again))
+        {
+            report.left += 1;
+        }
         for finding in join::compare(order, inside.as_deref(), outside, window) {
             match self.second_look(finding, inside.as_deref()).await {
                 Look::Refuted => {}

@@ -105,10 +105,14 @@ impl Planner<'_> {
             };
             let place = self.place(spec, &places)?;
             if let Place::Open = place {
-                return match self.advance(spec, false) {
-                    Some(decision) => Err(decision),
-                    None => Ok(false),
-                };
+                if let Some(decision) = self.advance(spec, false) {
+                    return Err(decision);
+                }
+                // Nothing rests on a step that may be given up: what follows goes on beside it.
+                if spec.class != Class::Retriable {
+                    return Ok(false);
+                }
+                over = false;
             }
             if let Place::Held = place {
                 // It may have been under way when something it needs was taken away: find out, but do not do it.
@@ -127,7 +131,7 @@ impl Planner<'_> {
         for need in &spec.needs {
             match before.iter().find(|(name, _)| name == need) {
                 Some((_, Place::Dropped)) => return Ok(Place::Dropped),
-                Some((_, Place::Held)) => return Ok(Place::Held),
+                Some((_, Place::Held | Place::Open)) => return Ok(Place::Held),
                 _ if self.parked(need) => return Ok(Place::Held),
                 _ => {}
             }

@@ -123,3 +123,32 @@ async fn a_charge_that_turns_up_after_the_order_was_canceled_goes_back_by_itself
     town.close(vec![reply(&order_id, Asked::Cancel, &again)])
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_charge_goes_back_while_the_message_that_tells_of_the_cancel_cannot_be_sent() {
+    let setup = Setup::patient().shop(&[
+        "--payment-budget",
+        "300ms",
+        "--cancel-budget",
+        "300ms",
+        "--payment-deadline",
+        "1s",
+    ]);
+    let town = Town::open(setup).await;
+    let order_id = id("a");
+    let late = after(about(&order_id, "payment", "charge", "delay"), 12_000);
+    let away = about(&order_id, "kakao", "send", "down");
+    town.faults(&json!([late, away])).await;
+    let pending = town.place("a", &order("ok")).await.expect("an answer");
+    assert_eq!(pending.status, 202, "{pending:?}");
+    assert_eq!(town.cancel(&order_id).await.expect("an answer").status, 202);
+    until(
+        "a charge that goes back",
+        Duration::from_secs(60),
+        async || (town.effects(&order_id).await == ["charge", "refund"]).then_some(()),
+    )
+    .await;
+    town.heal().await;
+    town.saga_is(&order_id, "unwound").await;
+    town.close(Vec::new()).await;
+}

@@ -4,6 +4,7 @@ use aggregates::money::Money;
 use aggregates::order::Status;
 use aggregates::payment::{Charge, Payment};
 use aggregates::saga::{OVERDUE, Phase, Step};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Inside, Outside, Window, is_stated};
@@ -106,7 +107,8 @@ pub(super) fn of_nobody(order_id: &str, outside: &Outside, found: &mut Vec<Findi
 }
 
 /// The saga waits for a charge of the order's total. One of another amount does not end its wait, and a person has to know. The one
-/// that it waits for ends it, once the saga asks; where it has given up asking, somebody has to tell it to.
+/// that it waits for ends it, once the saga asks; where it has given up asking, somebody has to tell it to. Once the order is paid,
+/// a charge beside the one that pays for it goes back, whatever else is under way.
 pub(super) fn of_an_open_payment(
     order_id: &str,
     inside: &Inside,
@@ -117,6 +119,11 @@ pub(super) fn of_an_open_payment(
         return;
     };
     if inside.saga.step(PAY).is_some_and(Step::is_settled) {
+        let paid = inside.facts.payment.as_ref().and_then(Payment::last);
+        if paid.is_some() {
+            let more = unrecorded(inside, outside);
+            found.extend(more.filter_map(|it| provider_only(order_id, inside, it, outside)));
+        }
         return;
     }
     for record in charges(outside) {
@@ -137,6 +144,23 @@ pub(super) fn of_an_open_payment(
             });
         }
     }
+}
+
+/// Charges that are not on the order's books.
+fn unrecorded<'a>(
+    inside: &'a Inside,
+    outside: &'a Outside,
+) -> impl Iterator<Item = &'a MoneyRecord> {
+    let payment = inside.facts.payment.as_ref();
+    let recorded = payment.map_or(&[][..], |payment| &payment.charges);
+    let is_known = |it: &&MoneyRecord| recorded.iter().any(|of| of.provider_ref == it.charge_ref);
+    charges(outside).filter(move |it| !is_known(it))
+}
+
+/// Whether a charge from before then is still nobody's: neither on the books of the order, which may yet take it, nor given back.
+pub(super) fn is_undecided(inside: &Inside, outside: &Outside, before: DateTime<Utc>) -> bool {
+    let kept = |it: &MoneyRecord| Returned::of(&it.charge_ref, outside).total < it.amount.amount;
+    unrecorded(inside, outside).any(|it| it.at < before && kept(it))
 }
 
 /// The charge that the order waits for, while its saga does not ask any more because it was answered in vain for too long: as a

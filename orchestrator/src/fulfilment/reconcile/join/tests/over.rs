@@ -1,5 +1,7 @@
 //! Orders that are over, or should be: what a person stated, what is still kept, and what went back without anybody noticing.
 
+use aggregates::saga::CauseKind;
+
 use super::super::*;
 use super::given::*;
 use crate::fulfilment::reconcile::finding::{Kind, Remedy, Safety};
@@ -76,4 +78,37 @@ fn a_charge_of_another_amount_is_reported_while_the_payment_is_still_open() {
     assert_eq!(found(Given::placed(), other(), vec![]), expected);
     let back = [other(), vec![returned("pay_1", 1)]].concat();
     assert_eq!(found(Given::placed(), back, vec![]), NOTHING);
+}
+
+#[test]
+fn a_second_charge_goes_back_while_its_order_is_still_being_undone() {
+    let both = vec![charged("pay_1"), charged("pay_2")];
+    let second = [(Kind::ProviderOnly, "second-charge", Safety::Automatic)];
+    let undone = [
+        Given::paid().unwinding(CauseKind::Cancel, None),
+        Given::paid().canceled(),
+        Given::paid().canceled().refunded(),
+    ];
+    for given in undone {
+        assert_eq!(found(given, both.clone(), vec![]), second);
+    }
+}
+
+#[test]
+fn a_charge_that_is_nobodys_is_seen_again_until_its_order_is_over() {
+    let undecided = |given: Given, money: Vec<MoneyRecord>, before: DateTime<Utc>| {
+        let parcels = vec![];
+        is_undecided(&given.inside, &Outside { money, parcels }, before)
+    };
+    let late = || vec![charged("pay_1")];
+    let canceled = || Given::placed().canceled();
+    assert!(undecided(canceled(), late(), noon()));
+    assert!(undecided(Given::placed(), late(), noon()));
+    // The next comparison sees it in any case, it went back, it is on the books, or it is judged.
+    let then = late()[0].at;
+    assert!(!undecided(canceled(), late(), then));
+    let back = [late(), vec![returned("pay_1", PRICE.amount)]].concat();
+    assert!(!undecided(canceled(), back, noon()));
+    assert!(!undecided(Given::paid().canceled(), late(), noon()));
+    assert!(!undecided(canceled().unwound(), late(), noon()));
 }
