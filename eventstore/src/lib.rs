@@ -107,7 +107,7 @@ pub use keys::{SUBJECT_MAX_BYTES, SubjectKey, SubjectKeys};
 pub use lease::Lease;
 pub use options::{Access, Location, MigrationReport, Options};
 pub use position::{Checkpoint, InvalidCheckpoint, Position, Version};
-pub use postgres::postgres_config;
+pub use postgres::{is_readable_on_the_way, postgres_config};
 pub use scan::Scan;
 pub use stats::{StoreStats, WriterState};
 pub use store::{EventStore, PAGE_MAX, RELATED_MAX};

@@ -1,5 +1,6 @@
 //! Reaching the server: URL, TLS, keepalives.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use futures_util::future::poll_fn;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -50,6 +51,25 @@ pub fn postgres_config(url: &SecretString, application: &str) -> Result<Config, 
         .keepalives_retries(KEEPALIVE_RETRIES)
         .tcp_user_timeout(TCP_USER_TIMEOUT);
     Ok(config)
+}
+
+/// Whether what goes to the server of that URL can be read on the way: it is another machine, and the URL does not demand TLS.
+pub fn is_readable_on_the_way(url: &SecretString) -> Result<bool, OpenError> {
+    let config = postgres_config(url, "eventstore")?;
+    let near = |host: &Host| match host {
+        Host::Tcp(name) => {
+            let address = name.parse::<IpAddr>();
+            name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        }
+        Host::Unix(_) => true,
+    };
+    let addresses = config.get_hostaddrs();
+    let stays = if addresses.is_empty() {
+        config.get_hosts().iter().all(near)
+    } else {
+        addresses.iter().all(IpAddr::is_loopback)
+    };
+    Ok(!stays && config.get_ssl_mode() != SslMode::Require)
 }
 
 /// A server to connect to.
@@ -171,5 +191,31 @@ fn rustls() -> Result<MakeRustlsConnect, OpenError> {
         Err(errors) => Err(OpenError::Unavailable(format!(
             "TLS needs root certificates and found none: {errors:?}"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_elsewhere_is_readable_on_the_way_unless_the_url_demands_tls() {
+        let readable = |url: &str| is_readable_on_the_way(&url.into()).expect("a URL");
+        for near in [
+            "postgres://shop@localhost/shop",
+            "postgres://shop@127.0.0.1:5433/shop",
+            "postgres://shop@[::1]/shop",
+            "postgres://shop@%2Fvar%2Frun%2Fpostgresql/shop",
+            "postgres://shop@db.example/shop?sslmode=require",
+        ] {
+            assert!(!readable(near), "{near}");
+        }
+        for far in [
+            "postgres://shop@db.example/shop",
+            "postgres://shop@10.0.0.7/shop?sslmode=prefer",
+            "postgres://shop@localhost,db.example/shop",
+        ] {
+            assert!(readable(far), "{far}");
+        }
     }
 }

@@ -38,7 +38,7 @@ use connect::Target;
 use pool::Reads;
 use session::Session;
 
-pub use connect::postgres_config;
+pub use connect::{is_readable_on_the_way, postgres_config};
 pub(crate) use intake::{Intake, Place, place};
 pub(crate) use migrate::migrate;
 

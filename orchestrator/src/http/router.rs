@@ -20,7 +20,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::consistency::{CONSISTENCY_TOKEN, tell_where};
 use super::drain::close_when_draining;
@@ -147,7 +147,10 @@ fn commands(edge: &Edge) -> OpenApiRouter<Edge> {
 /// The whole API.
 pub fn router(edge: Edge) -> Router {
     let (routes, description) = described(&edge).split_for_parts();
-    let all = routes.merge(SwaggerUi::new("/docs").url("/openapi.json", description));
+    // Its own validator is a page elsewhere, which would be sent this server's address.
+    let offline = Config::default().validator_url("none");
+    let manual = SwaggerUi::new("/docs").config(offline);
+    let all = routes.merge(manual.url("/openapi.json", description));
     whole(all, cors(&edge.cors_origins), edge)
 }
 

@@ -23,6 +23,30 @@ const REACH: &str = "check that the database runs, can be reached, and lets this
 
 /// Looks at the store, making nothing.
 pub(super) async fn look(places: &Places) -> Vec<Finding> {
+    let mut findings = tables(places).await;
+    let each = places.each();
+    findings.extend(
+        each.iter()
+            .filter_map(|it| readable_on_the_way(it.location)),
+    );
+    findings
+}
+
+/// A database elsewhere, to which password and orders go in clear.
+fn readable_on_the_way(location: &Location) -> Option<Finding> {
+    let Location::Postgres { url } = location else {
+        return None;
+    };
+    eventstore::is_readable_on_the_way(url).ok()?.then(|| {
+        Finding::mind(
+            "encryption",
+            "a database is on another machine, and what goes there is not encrypted",
+            "add ?sslmode=require to its URL, unless the network is yours alone",
+        )
+    })
+}
+
+async fn tables(places: &Places) -> Vec<Finding> {
     let location = &places.log;
     let options = Options {
         access: Access::ReadOnly,
@@ -160,6 +184,15 @@ mod tests {
 
     use super::super::Verdict;
     use super::*;
+
+    #[test]
+    fn a_database_elsewhere_without_tls_is_told_of() {
+        let told = |url: &str| readable_on_the_way(&Location::Postgres { url: url.into() });
+        assert!(told("postgres://shop@127.0.0.1/shop").is_none());
+        assert!(told("postgres://shop@db.example/shop?sslmode=require").is_none());
+        let finding = told("postgres://shop@db.example/shop").expect("a finding");
+        assert_eq!(finding.verdict, Verdict::Mind);
+    }
 
     #[test]
     fn clocks_are_compared_both_ways_and_a_slow_answer_is_no_difference() {

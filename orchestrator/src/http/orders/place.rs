@@ -85,13 +85,7 @@ pub async fn place(
         Ok(PlaceAnswer::KeyReused { order_id }) => {
             Err(Problem::new(&catalogue::KEY_REUSED, "").about_order(order_id))
         }
-        Ok(PlaceAnswer::InProgress { order_id }) if has_key => {
-            Err(Problem::new(&catalogue::KEY_IN_PROGRESS, "").about_order(order_id))
-        }
-        // Never 503: that says that nothing was stored, and a client without a key would buy twice.
-        Ok(PlaceAnswer::InProgress { order_id }) => {
-            Err(Problem::new(&catalogue::ORDER_IN_DOUBT, "").about_order(order_id))
-        }
+        Ok(PlaceAnswer::InProgress { order_id }) => Err(in_progress(order_id, has_key)),
         Err(error) => Err(failed(&error)),
     }
 }
@@ -124,6 +118,16 @@ fn answered(answer: &OrderAnswer, known_before: Position) -> Response {
     response
 }
 
+/// Never 503: that says that nothing was stored, and a client without a key would buy twice.
+fn in_progress(order_id: Uuid, has_key: bool) -> Problem {
+    let kind = if has_key {
+        &catalogue::KEY_IN_PROGRESS
+    } else {
+        &catalogue::ORDER_IN_DOUBT
+    };
+    Problem::new(kind, "").about_order(order_id)
+}
+
 fn failed(error: &PlaceError) -> Problem {
     match error {
         PlaceError::PaymentUnavailable { retry_after } => {
@@ -142,4 +146,20 @@ fn failed(error: &PlaceError) -> Problem {
 /// Rounded up: whoever comes a moment too early is refused again.
 fn whole_seconds(wait: std::time::Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_without_an_answer_is_a_conflict_and_says_when_to_ask_again() {
+        let with_a_key = in_progress(Uuid::nil(), true).into_response();
+        assert_eq!(with_a_key.status(), StatusCode::CONFLICT);
+        assert!(with_a_key.headers().contains_key(header::RETRY_AFTER));
+        // Asking again without a key would be another order.
+        let without = in_progress(Uuid::nil(), false).into_response();
+        assert_eq!(without.status(), StatusCode::CONFLICT);
+        assert!(!without.headers().contains_key(header::RETRY_AFTER));
+    }
 }

@@ -85,7 +85,7 @@ async fn many_at_once_under_one_key_make_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_during_the_first_waits_out_the_budget_and_gets_409() {
+async fn a_repeat_during_the_first_waits_for_its_answer() {
     let server = TestServer::start(Backend::Sqlite, |settings| {
         settings.orders.payment_budget = std::time::Duration::from_millis(400);
     })

@@ -181,6 +181,13 @@ async fn the_manual_needs_no_other_machine() {
         !page.text().contains("https://"),
         "the page loads something from elsewhere"
     );
+    // Left to itself it would have a page elsewhere check the description.
+    let settings = server.get("/docs/swagger-initializer.js").await.text();
+    assert!(settings.contains("/openapi.json"), "{settings}");
+    assert!(
+        settings.contains("\"validatorUrl\": \"none\""),
+        "{settings}"
+    );
     server.stop().await;
 }
 

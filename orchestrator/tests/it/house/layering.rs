@@ -160,6 +160,12 @@ const WALLS: &[Wall] = &[
         forbidden: &["aggregates", "eventstore", "projections", "orchestrator"],
     },
     Wall {
+        area: "orchestrator/src/cli",
+        // It says how loud the client of the database may be.
+        except: &["orchestrator/src/cli/mod.rs"],
+        forbidden: &["tokio_postgres", "rusqlite", "deadpool_postgres"],
+    },
+    Wall {
         area: "orchestrator/src/http",
         except: &[],
         forbidden: &[

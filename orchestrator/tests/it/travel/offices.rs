@@ -1,6 +1,6 @@
 //! Offices of one agency: one that only takes deposits, and one that books the rest when it is told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregates::saga::Phase;
@@ -37,6 +37,7 @@ enum Way {
 struct Post {
     way: Way,
     wakeups: Wakeups,
+    dice: Mutex<fastrand::Rng>,
 }
 
 impl Dispatch for Post {
@@ -46,8 +47,9 @@ impl Dispatch for Post {
             Way::Twice => self.wakeups.publish(wakeup.clone()) && self.wakeups.publish(wakeup),
             Way::Late => {
                 let wakeups = self.wakeups.clone();
+                let late = LATEST.mul_f64(self.dice.lock().expect("not poisoned").f64());
                 tokio::spawn(async move {
-                    tokio::time::sleep(LATEST.mul_f64(fastrand::f64())).await;
+                    tokio::time::sleep(late).await;
                     wakeups.publish(wakeup);
                 });
                 true
@@ -71,6 +73,7 @@ impl Offices {
         let post = Arc::new(Post {
             way,
             wakeups: Wakeups::local(),
+            dice: Mutex::new(fastrand::Rng::with_seed(7)),
         });
         let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(&desk.agency)));
         let options = Options {
