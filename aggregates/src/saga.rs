@@ -8,6 +8,8 @@ mod changes;
 mod event;
 mod evolve;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use event::{
     AttemptEnded, AttemptResult, CancelRefused, CancelRequested, Cause, CauseKind, Polled,

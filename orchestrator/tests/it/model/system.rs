@@ -8,7 +8,7 @@ use eventstore::{Position, Version};
 use orchestrator::lineage::Lineage;
 use orchestrator::saga::draft::Draft;
 use orchestrator::saga::finding::Finding;
-use orchestrator::saga::plan::{Mode, plan};
+use orchestrator::saga::plan::Mode;
 use orchestrator::saga::verbs::{Request, decide_cancel};
 use orchestrator::saga::view::Snapshot;
 use serde_json::Value;
@@ -283,6 +283,10 @@ impl Model for System {
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        // Nothing follows a log that cannot be folded; the world itself is still judged.
+        if world.broken {
+            return;
+        }
         self.calls(world, steps);
         for (node, engine) in world.nodes.iter().enumerate() {
             if engine.version != world.version {
@@ -324,7 +328,7 @@ impl Model for System {
             .steps
             .iter()
             .map(|step| step.attempt.saturating_sub(1));
-        !world.broken && again.sum::<u32>() <= AGAIN_MAX
+        again.sum::<u32>() <= AGAIN_MAX
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -335,14 +339,6 @@ impl Model for System {
 /// When every saga of the model starts.
 pub(super) fn start() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
-}
-
-/// Whether there is anything that the plan would do now or later.
-pub(super) fn goes_on(system: &System, world: &World) -> bool {
-    let Some(due) = world.state.due_at() else {
-        return false;
-    };
-    !plan(&system.saga, &world.state, due.max(world.now)).is_idle() || world.state.unanswered
 }
 
 fn snapshot(state: Arc<State>) -> Snapshot {
