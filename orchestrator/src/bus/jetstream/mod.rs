@@ -10,6 +10,7 @@ mod standing;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::Request;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
@@ -360,7 +361,7 @@ pub(super) struct Receipt(Message);
 
 impl Receipt {
     pub(super) async fn ack(self) -> bool {
-        self.0.double_ack().await.is_ok()
+        self.confirmed(AckKind::Ack).await
     }
 
     pub(super) async fn beat(&self) -> bool {
@@ -369,6 +370,17 @@ impl Receipt {
 
     pub(super) async fn later(self, delay: Duration) -> bool {
         let later = AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()));
-        self.0.double_ack_with(later).await.is_ok()
+        self.confirmed(later).await
+    }
+
+    /// Whether the broker has taken that. Asked as a question of our own: the client's double ack takes it for a yes, too, when
+    /// the server says that nobody is there to hear it.
+    async fn confirmed(&self, kind: AckKind) -> bool {
+        let Some(reply) = self.0.reply.clone() else {
+            return false;
+        };
+        let question = Request::new().payload(kind.into());
+        let client = self.0.context.client();
+        client.send_request(reply, question).await.is_ok()
     }
 }

@@ -6,7 +6,7 @@ use orchestrator::bus::wakeups::Wakeups;
 use orchestrator::saga::dispatch::Wakeup;
 use uuid::Uuid;
 
-use super::carriers::{LIMITS, carries, connected};
+use super::carriers::{LIMITS, carries, connected, usable};
 use crate::broker::connect;
 use crate::broker::nats::{NatsServer, Release};
 
@@ -58,4 +58,20 @@ async fn what_somebody_else_left_in_the_queue_is_put_out_of_the_way() {
         .await
         .expect("it is kept");
     carries(&wakeups, &wakeups.clone()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_is_there_to_hear_is_not_confirmed() {
+    for release in Release::EACH {
+        let nats = NatsServer::start(release);
+        let broker = connected(&nats.url()).await;
+        let wakeups = usable(broker.clone()).await;
+        assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));
+        let pulled = wakeups.pull(1).await.pop().expect("a delivery");
+        let context = broker.jetstream();
+        let consumer = context.delete_consumer_from_stream(CONSUMER, STREAM);
+        consumer.await.expect("it was there");
+        assert!(!pulled.ack().await);
+        carries(&wakeups, &wakeups.clone()).await;
+    }
 }
