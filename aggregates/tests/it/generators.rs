@@ -1,9 +1,10 @@
 //! Commands in any order, from small alphabets, so that repeats, contradictions and races are
 //! common.
 
+mod saga;
+
 use std::collections::BTreeMap;
 
-use aggregates::codec::decode;
 use aggregates::kakao::{self, Kind, Notice};
 use aggregates::money::{Currency, Money};
 use aggregates::order::{
@@ -12,15 +13,13 @@ use aggregates::order::{
 };
 use aggregates::personal::{Personal, Sealed};
 use aggregates::subject::Erase;
-use aggregates::{Event, delivery, ids, payment, projection};
+use aggregates::{delivery, ids, payment, projection};
 use chrono::{DateTime, Utc};
 use proptest::option;
 use proptest::prelude::*;
-use serde_json::Value;
-use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
-use crate::golden::golden;
+pub(crate) use saga::saga_events;
 
 /// The order of every command here.
 const ORDER: Uuid = Uuid::from_u128(7);
@@ -332,37 +331,4 @@ pub(crate) fn projection_commands() -> impl Strategy<Value = Vec<projection::Com
         }
     });
     prop::collection::vec(command, 0..12)
-}
-
-/// What a saga's participants may answer: any JSON without fractions.
-fn json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        words().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 16, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(words(), inner, 0..4)
-                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
-        ]
-    })
-}
-
-/// The golden saga events that carry free JSON, with any JSON in it.
-pub(crate) fn saga_events() -> impl Strategy<Value = Event> {
-    let free = [
-        ("SagaStarted", "input"),
-        ("SignalReceived", "data"),
-        ("StepDone", "output"),
-        ("StepResolved", "evidence"),
-    ];
-    (prop::sample::select(free.to_vec()), json()).prop_map(|((name, field), json)| {
-        let mut data: Value = serde_json::from_str(&golden(name, 1)).expect("JSON");
-        data[field] = json;
-        let data = to_raw_value(&data).expect("JSON");
-        decode(name, 1, &data).expect("a golden event with other JSON in a free field")
-    })
 }

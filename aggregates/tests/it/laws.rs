@@ -1,6 +1,8 @@
 //! Laws that hold for every aggregate, whatever commands come in whatever order.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use aggregates::codec::{decode, encode};
 use aggregates::delivery::Delivery;
@@ -9,10 +11,12 @@ use aggregates::kakao::Message;
 use aggregates::order::{Line, Order, OrderEvent, TOTAL_MAX};
 use aggregates::payment::Payment;
 use aggregates::projection::Projection;
+use aggregates::saga::{self, SagaEvent};
 use aggregates::subject::Subject;
 use aggregates::{Decider, Event, category_of};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::generators::{
     delivery_commands, drafts, erasures, kakao_commands, order_commands, payment_commands,
@@ -43,18 +47,45 @@ where
     history
 }
 
+/// The events that fit what was kept of those before them.
+fn keep(events: &[SagaEvent]) -> Vec<SagaEvent> {
+    let mut state = saga::State::default();
+    let mut kept = Vec::new();
+    for event in events {
+        if let Ok(next) = state.clone().evolve(event) {
+            state = next;
+            kept.push(event.clone());
+        }
+    }
+    kept
+}
+
 /// Folding a history in two halves equals folding it at once, wherever it is cut.
 fn folds_in_halves<D>(history: &[D::Event])
 where
-    D: Decider<State: Clone + Debug + PartialEq>,
+    D: Decider<State: Debug + PartialEq>,
 {
-    let whole = D::fold(D::State::default(), history).expect("a history");
-    for cut in 0..=history.len() {
-        let half = D::fold(D::State::default(), &history[..cut]).expect("the first half");
-        assert_eq!(
-            D::fold(half, &history[cut..]).expect("the second half"),
-            whole
-        );
+    cut_anywhere(history.len(), |state, part| {
+        D::fold(state, &history[part]).expect("a history")
+    });
+}
+
+/// The same of a saga, which decides nothing by itself.
+fn saga_folds_in_halves(history: &[SagaEvent]) {
+    cut_anywhere(history.len(), |state: saga::State, part| {
+        let folded = history[part].iter().try_fold(state, saga::State::evolve);
+        folded.expect("a history")
+    });
+}
+
+fn cut_anywhere<S>(len: usize, fold: impl Fn(S, Range<usize>) -> S)
+where
+    S: Default + Debug + PartialEq,
+{
+    let whole = fold(S::default(), 0..len);
+    for cut in 0..=len {
+        let half = fold(S::default(), 0..cut);
+        assert_eq!(fold(half, cut..len), whole);
     }
 }
 
@@ -144,8 +175,9 @@ proptest! {
     }
 
     #[test]
-    fn saga_events_survive_the_log(event in saga_events()) {
-        survives_the_log(&[event], "saga");
+    fn sagas_keep_the_laws(events in saga_events()) {
+        saga_folds_in_halves(&keep(&events));
+        survives_the_log(&events, "saga");
     }
 
     #[test]
@@ -170,17 +202,26 @@ proptest! {
     }
 }
 
+/// The same five hundred in every run.
+fn samples<T>(strategy: impl Strategy<Value = T>) -> impl Iterator<Item = T> {
+    let mut runner = TestRunner::deterministic();
+    (0..500).map(move |_| strategy.new_tree(&mut runner).expect("a sample").current())
+}
+
 #[test]
 fn the_generators_reach_the_end_of_an_orders_life() {
-    use proptest::strategy::ValueTree;
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..500 {
-        let commands = order_commands()
-            .new_tree(&mut runner)
-            .expect("commands")
-            .current();
+    let mut seen = BTreeSet::new();
+    for commands in samples(order_commands()) {
         seen.extend(run::<Order>(&commands, |_| {}).iter().map(OrderEvent::name));
     }
     assert_eq!(seen.len(), OrderEvent::TYPES.len(), "{seen:?}");
+}
+
+#[test]
+fn the_generators_reach_every_event_of_a_saga() {
+    let mut seen = BTreeSet::new();
+    for events in samples(saga_events()) {
+        seen.extend(keep(&events).iter().map(SagaEvent::event_type));
+    }
+    assert_eq!(seen.len(), saga::TYPES.len(), "{seen:?}");
 }
