@@ -179,14 +179,13 @@ fn is_handled() -> impl Strategy<Value = SagaEvent> {
 /// What is about the saga as a whole.
 fn turns() -> impl Strategy<Value = SagaEvent> {
     let kind = prop::sample::select(vec![CauseKind::Cancel, CauseKind::Refused]);
-    let cause = (kind, option::of(step()), words(), words()).prop_map(
-        |(kind, step, code, reason)| Cause {
+    let cause =
+        (kind, option::of(step()), words(), words()).prop_map(|(kind, step, code, reason)| Cause {
             kind,
             step,
             code,
             reason,
-        },
-    );
+        });
     prop_oneof![
         3 => (words(), json(), moment()).prop_map(|(signal, data, at)| {
             SagaEvent::from(SignalReceived { signal, data, at })
