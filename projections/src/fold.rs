@@ -234,15 +234,22 @@ impl<P: Projection> Fold<P> {
     }
 
     /// Sets a key free and takes these events of it, in order, up to the first that cannot be taken, with
-    /// which it is parked again. Gives how many were taken.
+    /// which it is parked again. Gives how many were taken. That a stream of theirs was broken later on changes nothing: what came
+    /// after the break is parked under the name of the stream.
     pub(crate) fn take_again(
         &mut self,
         key: Uuid,
         events: &[RecordedEvent],
     ) -> (usize, Option<ParkedRecord>) {
         self.parking.free(key);
+        let unbroken = Parking {
+            skips: self.parking.skips.clone(),
+            ..Parking::default()
+        };
         for (taken, recorded) in events.iter().enumerate() {
-            let Some(step) = self.decode(slice::from_ref(recorded)).pop() else {
+            let decoded = decode::<P>(slice::from_ref(recorded), &unbroken);
+            self.parking.broken.extend(decoded.broken);
+            let Some(step) = decoded.steps.into_iter().next() else {
                 continue;
             };
             if let Err(refusal) = &step.event {

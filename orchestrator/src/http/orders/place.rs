@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use eventstore::Position;
+use uuid::Uuid;
 
 use super::document::OrderDocument;
 use super::form;
