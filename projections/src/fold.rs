@@ -14,7 +14,7 @@ use crate::table::Value;
 mod decode;
 mod evicted;
 
-pub(crate) use decode::{Part, Step, decode, read, share};
+pub(crate) use decode::{Part, Step, decode, read};
 pub(crate) use evicted::{Evicted, Writes};
 
 /// A row as it is stored.
@@ -82,7 +82,8 @@ impl<R> Entry<R> {
 /// The rows of one view, or of one part of it, as far as they are in memory.
 pub(crate) struct Fold<P: Projection> {
     part: Part,
-    rows: HashMap<Uuid, Entry<P::Row>>,
+    /// Boxed: the map has room for up to twice as many as it holds, and what leaves it is moved.
+    rows: HashMap<Uuid, Box<Entry<P::Row>>>,
     dirty: Vec<Uuid>,
     parking: Parking,
     settled: usize,
@@ -146,7 +147,7 @@ impl<P: Projection> Fold<P> {
                 stored: true,
                 ..Entry::new(self.page)
             };
-            self.rows.insert(key, entry);
+            self.rows.insert(key, Box::new(entry));
         }
         Ok(())
     }
@@ -157,16 +158,12 @@ impl<P: Projection> Fold<P> {
             stored: true,
             ..Entry::new(self.page)
         };
-        self.rows.insert(key, entry);
+        self.rows.insert(key, Box::new(entry));
     }
 
     /// Folds a page and returns what could not be taken. A key that cannot take an event is parked
     /// with its row as it was, and takes none of the later ones.
-    pub(crate) fn apply(
-        &mut self,
-        events: &[RecordedEvent],
-        steps: Vec<Step>,
-    ) -> Vec<ParkedRecord> {
+    pub(crate) fn apply(&mut self, events: &[RecordedEvent], steps: &[Step]) -> Vec<ParkedRecord> {
         self.page += 1;
         let mut parked = Vec::new();
         for step in steps {
@@ -175,7 +172,7 @@ impl<P: Projection> Fold<P> {
                 if !self.part.has(key) {
                     continue;
                 }
-                if let Err(refusal) = self.take(*key, nth, &step, recorded) {
+                if let Err(refusal) = self.take(*key, nth, step, recorded) {
                     parked.push(self.park(*key, recorded, refusal));
                 }
             }
@@ -213,7 +210,10 @@ impl<P: Projection> Fold<P> {
         }
         let position = facts.position.0;
         let page = self.page;
-        let entry = self.rows.entry(key).or_insert_with(|| Entry::new(page));
+        let entry = self
+            .rows
+            .entry(key)
+            .or_insert_with(|| Box::new(Entry::new(page)));
         if entry.position >= position {
             return Ok(());
         }
@@ -228,7 +228,8 @@ impl<P: Projection> Fold<P> {
             self.dirty.push(key);
         }
         let settled = entry.row.as_ref().is_some_and(P::is_settled);
-        self.settled += usize::from(settled && !entry.settled);
+        self.settled += usize::from(settled);
+        self.settled -= usize::from(entry.settled);
         entry.settled = settled;
         Ok(())
     }
@@ -308,12 +309,12 @@ impl<P: Projection> Fold<P> {
         if self.rows.len() > keep {
             let page = self.page;
             self.rows.retain(|_, entry| entry.used == page);
+            self.count_settled();
         }
     }
 
     /// Takes out of memory the rows that have settled and rested for some pages.
     pub(crate) fn evict_settled(&mut self) -> Evicted<P> {
-        self.settled = 0;
         let rested = self.page.saturating_sub(PAGES_OF_REST);
         self.evict_if(|entry| entry.settled && entry.used <= rested)
     }
@@ -339,10 +340,16 @@ impl<P: Projection> Fold<P> {
             .collect();
         rows.sort_unstable_by_key(|(_, entry)| entry.seq);
         self.dirty.retain(|key| self.rows.contains_key(key));
+        // Those that have not rested yet stay, and leave with the next ones.
+        self.count_settled();
         Evicted::new(rows)
     }
 
-    /// How many rows have settled since the last [`Self::evict_settled`].
+    fn count_settled(&mut self) {
+        self.settled = self.rows.values().filter(|entry| entry.settled).count();
+    }
+
+    /// How many of the rows in memory have settled.
     pub(crate) fn settled(&self) -> usize {
         self.settled
     }

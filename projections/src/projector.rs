@@ -229,7 +229,7 @@ impl<P: Projection> Projector<P> {
         let missing = self.fold.missing(&steps);
         let rows = site.store.load(P::TABLE, self.generation, missing).await?;
         self.fold.loaded(rows)?;
-        Ok(self.fold.apply(events, steps))
+        Ok(self.fold.apply(events, &steps))
     }
 }
 

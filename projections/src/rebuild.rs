@@ -6,6 +6,7 @@
 //! appended meanwhile, a comparison with the live table if one is wanted, and the one moment in which the
 //! live projector waits and the pointer moves.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use eventstore::{Checkpoint, Position};
@@ -59,6 +60,17 @@ impl Default for RebuildOptions {
             // A checkpoint costs about a second of work; most rebuilds are shorter than this.
             checkpoint_every: Duration::from_secs(30),
         }
+    }
+}
+
+impl RebuildOptions {
+    /// With no more workers than this process may use cores: what one core has to fold goes no faster by
+    /// being handed from one thread to another.
+    #[must_use]
+    pub fn within_cores(mut self) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        self.workers = self.workers.min(cores);
+        self
     }
 }
 
@@ -167,6 +179,7 @@ async fn work<P: Projection>(
         position,
         generation: projector.generation(),
         parked_events,
+        workers,
         live,
         verification,
         took: report.elapsed(),

@@ -43,6 +43,14 @@ impl Note {
     pub(super) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self { name, value, unit }
     }
+
+    /// The value in words, unless there is none.
+    fn told(&self, words: impl FnOnce(f64) -> String) -> String {
+        match self.value.is_nan() {
+            true => "not measured".to_owned(),
+            false => words(self.value),
+        }
+    }
 }
 
 /// A bound that a figure has to keep on a quiet machine.
@@ -128,21 +136,21 @@ impl Report {
         }
     }
 
-    /// Adds a bound; a figure that could not be measured here is not held against one.
+    /// Adds a bound; a figure that could not be measured here is not held against one, and is said not to be.
     pub(super) fn must(
         mut self,
         name: &'static str,
         value: impl FnOnce(&Self) -> Option<f64>,
         bound: Bound,
     ) -> Self {
-        if let Some(value) = value(&self) {
-            let met = bound.holds(value);
-            self.musts.push(Must {
+        match value(&self) {
+            Some(value) => self.musts.push(Must {
                 name,
                 value,
                 bound,
-                met,
-            });
+                met: bound.holds(value),
+            }),
+            None => self.notes.push(Note::new(name, f64::NAN, "")),
         }
         self
     }
@@ -213,7 +221,7 @@ mod tests {
         let report = Report::new("append", "events/s", &pairs, Vec::new())
             .must("kept", ratio, Bound::AtLeast(2.0))
             .must("missed", ratio, Bound::AtMost(1.9))
-            .must("not measured", |_| None, Bound::AtMost(0.0));
+            .must("out of reach", |_| None, Bound::AtMost(0.0));
         let met: Vec<_> = report.musts.iter().map(|m| (m.name, m.met)).collect();
         assert_eq!(met, [("kept", true), ("missed", false)]);
         let line = serde_json::to_string(&report).expect("JSON");
@@ -221,6 +229,11 @@ mod tests {
             line.contains(r#"{"name":"missed","value":2.0,"atMost":1.9,"met":false}"#),
             "{line}"
         );
+        let told = report.rows();
+        let told = told
+            .iter()
+            .any(|row| row == "| `append` | out of reach | not measured | |");
+        assert!(told, "what was not measured is said not to be");
     }
 
     #[test]

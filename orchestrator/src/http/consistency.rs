@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::catalogue;
-use super::outcome::{read_failed, store_unavailable};
+use super::outcome::read_failed;
 use super::problem::Problem;
 use super::state::Edge;
 use super::views::query_failed;
@@ -128,7 +128,7 @@ impl Freshness {
         match edge.projections.wait_until(view, position, self.wait).await {
             Ok(()) => Ok(Some(position)),
             Err(WaitError::Behind { at, wanted, .. }) => Err(behind(edge, view, at, wanted).await),
-            Err(other) => Err(store_unavailable(&other)),
+            Err(WaitError::Store(error)) => Err(query_failed(&error.into())),
         }
     }
 }

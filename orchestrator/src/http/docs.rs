@@ -29,7 +29,7 @@ const LABEL_API: &str = "What a carrier has to serve so that parcels can be sent
     info(
         title = "Book Market",
         description = "Orders for books: placed, paid, shipped, announced, and unwound when something fails.\n\n\
-            Collections are HAL. Errors are problem documents (RFC 9457) whose `type` is stable; GET /problems lists them all.",
+            Collections are HAL. A query parameter that an address does not have is refused. Errors are problem documents (RFC 9457) whose `type` is stable; GET /problems lists them all.",
         license(name = "MIT OR Apache-2.0")
     ),
     modifiers(&BearerToken),

@@ -24,6 +24,7 @@ pub mod operation;
 pub mod orders;
 pub mod outcome;
 pub mod problem;
+pub mod query;
 pub mod rebuilds;
 pub mod reconcile;
 pub mod router;

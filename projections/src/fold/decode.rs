@@ -110,57 +110,12 @@ fn owner(key: &Uuid, of: usize) -> usize {
     usize::try_from(low % of as u64).unwrap_or_default()
 }
 
-/// Gives each part the steps that any of its rows takes, in their order.
-pub(crate) fn share(steps: Vec<Step>, of: usize) -> Vec<Vec<Step>> {
-    if of == 1 {
-        return vec![steps];
-    }
-    let mut shares: Vec<Vec<Step>> = (0..of)
-        .map(|_| Vec::with_capacity(steps.len() / of + 1))
-        .collect();
-    for step in steps {
-        let mut owners: Vec<usize> = step
-            .keys
-            .as_slice()
-            .iter()
-            .map(|key| owner(key, of))
-            .collect();
-        owners.sort_unstable();
-        owners.dedup();
-        let Some(last) = owners.pop() else { continue };
-        for owner in owners {
-            shares[owner].push(Step {
-                at: step.at,
-                keys: step.keys.clone(),
-                event: step.event.clone(),
-            });
-        }
-        shares[last].push(step);
-    }
-    shares
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn step(at: usize, keys: &[u128]) -> Step {
-        Step {
-            at,
-            keys: keys.iter().copied().map(Uuid::from_u128).collect(),
-            event: Err(Refusal::follows()),
-        }
-    }
-
     #[test]
-    fn every_row_of_a_step_is_in_one_part_and_every_part_with_one_gets_the_step() {
-        let steps = vec![step(0, &[4]), step(1, &[5, 7, 8]), step(2, &[9])];
-        let shares = share(steps, 4);
-        let places: Vec<Vec<usize>> = shares
-            .iter()
-            .map(|share| share.iter().map(|step| step.at).collect())
-            .collect();
-        assert_eq!(places, [vec![0, 1], vec![1, 2], vec![], vec![1]]);
+    fn every_row_is_in_one_part() {
         let parts: Vec<Part> = Part::all(4).collect();
         for key in (0..100).map(Uuid::from_u128) {
             assert_eq!(parts.iter().filter(|part| part.has(&key)).count(), 1);

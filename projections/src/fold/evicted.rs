@@ -9,7 +9,7 @@ use crate::projection::Projection;
 
 /// Rows on their way, in the order of `seq`.
 pub(crate) struct Evicted<P: Projection> {
-    rows: VecDeque<(Uuid, Entry<P::Row>)>,
+    rows: VecDeque<(Uuid, Box<Entry<P::Row>>)>,
 }
 
 /// A part of them as the table takes it.
@@ -21,7 +21,7 @@ pub(crate) struct Writes {
 }
 
 impl<P: Projection> Evicted<P> {
-    pub(super) fn new(rows: Vec<(Uuid, Entry<P::Row>)>) -> Self {
+    pub(super) fn new(rows: Vec<(Uuid, Box<Entry<P::Row>>)>) -> Self {
         Self { rows: rows.into() }
     }
 

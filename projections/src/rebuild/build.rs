@@ -10,11 +10,11 @@ use eventstore::{Checkpoint, Position, RecordedEvent, Scan};
 use futures_util::future::try_join_all;
 
 use super::Begun;
-use super::hand::{Hand, Page, Works};
+use super::hand::{Hand, Page, Room, Steps, Works};
 use super::report::{Phase, Reporter};
 use super::seen::Seen;
 use crate::error::{RunError, StoreError};
-use crate::fold::{Changes, Part, Step, decode, share};
+use crate::fold::{Changes, Part, decode};
 use crate::parking::{ParkedRecord, Parking};
 use crate::projection::Projection;
 use crate::site::Site;
@@ -53,13 +53,13 @@ impl<P: Projection> Build<P> {
     ) -> Result<Self, RunError> {
         let mut parking = site.store.parking(P::TABLE, generation.number).await?;
         parking.skips = skips;
-        let most = (site.options.rows_in_memory / workers).max(1);
+        let room = Room::of(site.options.rows_in_memory, workers);
         let hand = |(nth, part)| {
             let seen = match anew {
                 true => Seen::none(workers),
                 false => Seen::Unknown,
             };
-            Hand::new(nth, part, parking.clone(), seen, most)
+            Hand::new(nth, part, parking.clone(), seen, room)
         };
         let works = Arc::new(Works::new(site, generation.number, workers)?);
         if !anew {
@@ -120,36 +120,32 @@ impl<P: Projection> Build<P> {
     }
 
     async fn round(&mut self, pages: Vec<Page>) -> Result<(), RunError> {
-        let mut by_hand: Vec<Vec<Vec<Step>>> = Vec::new();
-        by_hand.resize_with(self.hands.len(), Vec::new);
-        for shares in self.decode(&pages).await? {
-            for (hand, share) in by_hand.iter_mut().zip(shares) {
-                hand.push(share);
-            }
-        }
+        let steps = self.decode(&pages).await?;
         let works = &self.works;
-        let folds = self.hands.iter_mut().zip(by_hand);
-        let folds = folds.map(|(hand, shares)| hand.fold(works, pages.clone(), shares));
-        try_join_all(folds).await?;
+        let hands = self.hands.iter_mut();
+        let folds = hands.map(|hand| hand.fold(works, pages.clone(), steps.clone()));
+        let folds = try_join_all(folds);
+        // The last worker that is done with them frees them, on its own thread.
+        drop((pages, steps));
+        folds.await?;
         Ok(())
     }
 
-    /// The steps of each page by worker.
-    async fn decode(&mut self, pages: &[Page]) -> Result<Vec<Vec<Vec<Step>>>, RunError> {
-        let mut shares = Vec::with_capacity(pages.len());
-        while shares.len() < pages.len() {
-            let rest = pages[shares.len()..].iter().enumerate();
+    /// The steps of each page.
+    async fn decode(&mut self, pages: &[Page]) -> Result<Vec<Steps>, RunError> {
+        let mut steps = Vec::with_capacity(pages.len());
+        while steps.len() < pages.len() {
+            let rest = pages[steps.len()..].iter().enumerate();
             let decoded = rest.map(|(nth, page)| {
                 let (page, parking) = (Arc::clone(page), Arc::clone(&self.parking));
-                let of = self.hands.len();
                 let work = move || {
                     let decoded = decode::<P>(&page, &parking);
-                    (share(decoded.steps, of), decoded.broken)
+                    (Arc::new(decoded.steps), decoded.broken)
                 };
                 self.works.crew.run(nth, work)
             });
-            for (share, broken) in try_join_all(decoded).await? {
-                shares.push(share);
+            for (decoded, broken) in try_join_all(decoded).await? {
+                steps.push(decoded);
                 if !broken.is_empty() {
                     // The pages behind it were decoded without knowing that.
                     Arc::make_mut(&mut self.parking).broken.extend(broken);
@@ -157,7 +153,7 @@ impl<P: Projection> Build<P> {
                 }
             }
         }
-        Ok(shares)
+        Ok(steps)
     }
 
     /// Writes all rows and then the checkpoint, from which a rebuild that is cut off can go on.

@@ -66,7 +66,7 @@ pub(super) async fn verify<P: Projection>(
     // An older definition may have other columns; what they hold is in the documents, too.
     let columns = if live.version == P::TABLE.version {
         let own = P::TABLE.columns.iter().map(|column| column.name);
-        std::iter::once("seq").chain(own).collect()
+        ["seq", "position"].into_iter().chain(own).collect()
     } else {
         Vec::new()
     };

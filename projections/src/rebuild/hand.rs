@@ -25,8 +25,9 @@ use crate::table::TableDef;
 /// the reading.
 const BATCHES: usize = 15;
 
-/// Rows written at once: their text is in memory beside them meanwhile.
-const WRITE_ROWS: usize = 5_000;
+/// Rows written at once: their text is in memory beside them meanwhile. A transaction more costs little,
+/// because it waits for no disk.
+const WRITE_ROWS: usize = 1_000;
 
 /// The same for a rebuild that stands back. In between it pauses for as long as they took, so that it has
 /// the disk and the one writer of an embedded store for half of the time at most.
@@ -37,6 +38,9 @@ const WRITES_AT_ONCE: usize = 2;
 
 /// A page of the log that several workers read.
 pub(super) type Page = Arc<Vec<RecordedEvent>>;
+
+/// A page as it was decoded, for all workers: each takes the rows of its part.
+pub(super) type Steps = Arc<Vec<Step>>;
 
 /// What the workers share: the table, and the threads to work on.
 pub(super) struct Works {
@@ -110,10 +114,30 @@ impl Works {
     }
 }
 
+/// How many rows a worker has in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    most: usize,
+    /// Settled ones that leave together.
+    batch: usize,
+}
+
+impl Room {
+    /// That of one of so many workers, who have so many rows together.
+    pub(super) fn of(rows: usize, workers: usize) -> Self {
+        let most = (rows / workers).max(1);
+        Self {
+            most,
+            // As many as one worker alone would write at once; but they leave before the room is full.
+            batch: (rows / BATCHES).min(most / 2),
+        }
+    }
+}
+
 /// The rows of a part, and what is known of those that are not in memory.
 struct Rows<P: Projection> {
     fold: Fold<P>,
-    most: usize,
+    room: Room,
     seen: Seen,
     /// Deleted, and still in the table.
     gone: HashSet<Uuid>,
@@ -122,8 +146,9 @@ struct Rows<P: Projection> {
 
 impl<P: Projection> Rows<P> {
     /// The keys whose rows the table may have.
-    fn missing(&mut self, shares: &[Vec<Step>]) -> Vec<Uuid> {
-        let mut missing = self.fold.missing(shares.iter().flatten());
+    fn missing(&mut self, steps: &[Steps]) -> Vec<Uuid> {
+        let all = steps.iter().flat_map(|steps| steps.iter());
+        let mut missing = self.fold.missing(all);
         missing.retain(|key| {
             let gone = self.gone.contains(key);
             if gone {
@@ -135,14 +160,15 @@ impl<P: Projection> Rows<P> {
     }
 
     /// Folds the pages and gives the rows that have to leave.
-    fn take(&mut self, pages: &[Page], shares: Vec<Vec<Step>>) -> Evicted<P> {
-        for (page, steps) in pages.iter().zip(shares) {
+    fn take(&mut self, pages: &[Page], steps: &[Steps]) -> Evicted<P> {
+        for (page, steps) in pages.iter().zip(steps) {
             self.parked.extend(self.fold.apply(page, steps));
         }
-        if self.fold.len() > self.most {
+        let Room { most, batch } = self.room;
+        if self.fold.len() > most {
             // What stays are the orders that are still moving at this point of the log.
-            self.release(self.most - self.most / 4)
-        } else if self.fold.settled() > self.most / BATCHES {
+            self.release(most - most / 4)
+        } else if self.fold.settled() > batch {
             let evicted = self.fold.evict_settled();
             self.note(evicted)
         } else {
@@ -190,13 +216,13 @@ impl Drop for Writing {
 }
 
 impl<P: Projection> Hand<P> {
-    /// The worker of a part, with so many rows in memory at most.
-    pub(super) fn new(nth: usize, part: Part, parking: Parking, seen: Seen, most: usize) -> Self {
+    /// The worker of a part.
+    pub(super) fn new(nth: usize, part: Part, parking: Parking, seen: Seen, room: Room) -> Self {
         Self {
             nth,
             rows: Some(Rows {
                 fold: Fold::new(part, parking),
-                most,
+                room,
                 seen,
                 gone: HashSet::new(),
                 parked: Vec::new(),
@@ -205,30 +231,30 @@ impl<P: Projection> Hand<P> {
         }
     }
 
-    /// Folds its shares of some pages, in the order of the pages.
+    /// Folds what is its own of some pages, in the order of the pages.
     pub(super) async fn fold(
         &mut self,
         works: &Arc<Works>,
         pages: Vec<Page>,
-        shares: Vec<Vec<Step>>,
+        steps: Vec<Steps>,
     ) -> Result<(), RunError> {
         let mut rows = self.rows.take().ok_or(RunError::HandGone)?;
         let at_once = move || {
-            let missing = rows.missing(&shares);
+            let missing = rows.missing(&steps);
             if missing.is_empty() {
-                let evicted = rows.take(&pages, shares);
+                let evicted = rows.take(&pages, &steps);
                 (rows, Ok(evicted))
             } else {
-                (rows, Err((missing, pages, shares)))
+                (rows, Err((missing, pages, steps)))
             }
         };
         let (rows, evicted) = match works.crew.run(self.nth, at_once).await? {
             (rows, Ok(evicted)) => (rows, evicted),
-            (rows, Err((missing, pages, shares))) => {
+            (rows, Err((missing, pages, steps))) => {
                 // What is missing may be on its way.
                 self.written().await?;
                 let found = works.store.load(works.def, works.generation, missing);
-                self.fold_with(works, rows, found.await?, pages, shares)
+                self.fold_with(works, rows, found.await?, pages, steps)
                     .await?
             }
         };
@@ -242,11 +268,11 @@ impl<P: Projection> Hand<P> {
         mut rows: Rows<P>,
         found: Vec<LoadedRow>,
         pages: Vec<Page>,
-        shares: Vec<Vec<Step>>,
+        steps: Vec<Steps>,
     ) -> Result<(Rows<P>, Evicted<P>), RunError> {
         let take = move || {
             rows.fold.loaded(found)?;
-            let evicted = rows.take(&pages, shares);
+            let evicted = rows.take(&pages, &steps);
             Ok((rows, evicted))
         };
         works.crew.run(self.nth, take).await?
@@ -300,5 +326,22 @@ impl<P: Projection> Hand<P> {
         self.write(works, evicted);
         self.written().await?;
         Ok(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_as_large_for_many_workers_as_for_one_as_long_as_there_is_room() {
+        let room = |workers| {
+            let Room { most, batch } = Room::of(60_000, workers);
+            (most, batch)
+        };
+        assert_eq!(room(1), (60_000, 4_000));
+        assert_eq!(room(4), (15_000, 4_000));
+        assert_eq!(room(16), (3_750, 1_875));
+        assert_eq!(Room::of(1, 16), Room { most: 1, batch: 0 });
     }
 }

@@ -50,6 +50,8 @@ pub struct RebuildReport {
     pub generation: i64,
     /// Events that this run could not take.
     pub parked_events: u64,
+    /// Workers that folded.
+    pub workers: usize,
     /// Whether readers see the new table now. If not, it is kept, and a rebuild that resumes it ends it.
     pub live: bool,
     /// What the comparison with the live table has found, if there was one.

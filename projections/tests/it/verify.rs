@@ -265,6 +265,7 @@ async fn verify_finds_what_lists_are_searched_and_ordered_by() {
             (6, "placed_at", "7"),
             (7, "changed", "NULL"),
             (8, "seq", "1000000"),
+            (9, "position", "0"),
         ];
         for (number, column, value) in drifts {
             let key = literal(&world.at, order_of(number));

@@ -39,8 +39,8 @@ impl Report {
             cpu(self.baseline_postgres_cpu_us_per_event),
         )];
         rows.extend(self.notes.iter().map(|note| {
-            let value = short(note.value);
-            format!("| {name} | {} | {value} {} | |", note.name, note.unit)
+            let value = note.told(|value| format!("{} {}", short(value), note.unit));
+            format!("| {name} | {} | {value} | |", note.name)
         }));
         rows.extend(self.musts.iter().map(|must| {
             let (value, missed) = (short(must.value), if must.met { "" } else { " MISSED" });
@@ -96,7 +96,7 @@ impl Report {
         for note in &self.notes {
             row(
                 note.name,
-                format!("{:.2}", note.value),
+                note.told(|value| format!("{value:.2}")),
                 String::new(),
                 note.unit,
             );

@@ -1,6 +1,5 @@
 //! What `replay` takes.
 
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub struct ReplayArgs {
     /// Whether the new table takes the place of the live one, or waits for --resume
     #[arg(long, value_enum, default_value = "auto")]
     pub cutover: Cutover,
-    /// Threads that decode and fold [default: half of the cores, at most 4; 1 in a server]
+    /// Threads that decode and fold, at most one for each core [default: half of the cores, at most 4; 1 in a server]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=WORKERS_MAX as i64))]
     pub parallel: Option<u8>,
     /// Go on with a rebuild that was cut off, or that did not cut over
@@ -65,8 +64,8 @@ impl ReplayArgs {
     /// How many threads, where this process does the work.
     pub(super) fn workers(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let given = self.parallel.and_then(NonZeroU8::new);
-        given.map_or_else(|| (cores / 2).clamp(1, 4), |given| usize::from(given.get()))
+        let given = self.parallel.map(usize::from);
+        given.map_or_else(|| (cores / 2).clamp(1, 4), |given| given.min(cores))
     }
 }
 
@@ -109,4 +108,30 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|moment| moment.with_timezone(&Utc))
         .map_err(|_| "a moment looks like 2026-11-20T09:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        replay: ReplayArgs,
+    }
+
+    #[test]
+    fn there_are_no_more_threads_than_cores_however_many_were_asked_for() {
+        let cores = std::thread::available_parallelism().expect("cores").get();
+        let workers = |arguments: &[&str]| {
+            let given = ["replay", "customer"].iter().chain(arguments);
+            Given::try_parse_from(given).map(|given| given.replay.workers())
+        };
+        assert_eq!(workers(&["--parallel", "1"]).ok(), Some(1));
+        assert_eq!(workers(&["--parallel", "16"]).ok(), Some(cores.min(16)));
+        assert!(workers(&["--parallel", "17"]).is_err());
+        assert!(workers(&[]).is_ok_and(|workers| workers <= cores));
+    }
 }

@@ -42,7 +42,7 @@ impl Done {
         }
     }
 
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 8] {
         let seconds = self.report["seconds"].as_f64().unwrap_or_default();
         let rate = self.number("events") as f64 / seconds.max(0.001);
         [
@@ -50,6 +50,7 @@ impl Done {
             self.number("events").to_string(),
             format!("{seconds:.1}"),
             format!("{rate:.0}"),
+            self.number("workers").to_string(),
             self.number("parkedEvents").to_string(),
             self.compared(),
             if self.is_live() { "live" } else { "waiting" }.to_owned(),
@@ -73,7 +74,7 @@ pub(super) fn tell(all: &[Done], form: Output) -> io::Result<()> {
         output::line(result.to_string())?;
     } else {
         let headings = [
-            "view", "events", "seconds", "events/s", "parked", "compared", "table",
+            "view", "events", "seconds", "events/s", "workers", "parked", "compared", "table",
         ];
         let mut table = output::table(&headings);
         table.add_rows(all.iter().map(Done::row));

@@ -12,10 +12,11 @@ use super::wire::{EventPage, WireEvent};
 use crate::http::auth::{Operator, Principal};
 use crate::http::catalogue;
 use crate::http::docs::Refusals;
-use crate::http::extract::{ApiPath, ApiQuery};
+use crate::http::extract::ApiPath;
 use crate::http::filter;
 use crate::http::outcome::read_failed;
 use crate::http::problem::Problem;
+use crate::http::query::ApiQuery;
 use crate::http::state::Edge;
 use crate::http::told;
 

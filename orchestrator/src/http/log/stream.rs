@@ -21,10 +21,10 @@ use super::wire::WireEvent;
 use crate::http::auth::Operator;
 use crate::http::catalogue;
 use crate::http::docs::Refusals;
-use crate::http::extract::ApiQuery;
 use crate::http::filter;
 use crate::http::outcome::read_failed;
 use crate::http::problem::Problem;
+use crate::http::query::ApiQuery;
 use crate::http::state::Edge;
 
 /// Events read at once. Small, because each subscriber holds a page while its client is slow.

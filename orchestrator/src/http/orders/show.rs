@@ -16,8 +16,9 @@ use crate::http::as_of::AsOf;
 use crate::http::auth::Principal;
 use crate::http::docs::Refusals;
 use crate::http::etag::versioned;
-use crate::http::extract::{ApiPath, ApiQuery};
+use crate::http::extract::ApiPath;
 use crate::http::problem::Problem;
+use crate::http::query::ApiQuery;
 use crate::http::state::Edge;
 use crate::http::told::told;
 

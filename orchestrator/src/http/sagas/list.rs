@@ -12,10 +12,10 @@ use utoipa::IntoParams;
 use crate::http::auth::Operator;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
-use crate::http::extract::ApiQuery;
 use crate::http::filter;
 use crate::http::hal;
 use crate::http::problem::Problem;
+use crate::http::query::ApiQuery;
 use crate::http::state::Edge;
 use crate::http::views::{Collection, query_failed};
 
@@ -37,6 +37,12 @@ pub struct SagaQuery {
     cursor: Option<String>,
     /// With `overdue`: the moment that is meant, now if absent. `_links.next` carries it, so that all pages mean the same
     as_of: Option<chrono::DateTime<Utc>>,
+    /// Wait until the view shows this consistency token or position
+    #[expect(
+        dead_code,
+        reason = "read by Freshness; named here for the description"
+    )]
+    at_least: Option<String>,
 }
 
 /// List sagas, the youngest first

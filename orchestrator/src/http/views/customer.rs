@@ -16,9 +16,9 @@ use super::list::{Collection, ListQuery, Scope, nothing, query_failed};
 use crate::http::auth::Principal;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
-use crate::http::extract::ApiQuery;
 use crate::http::filter;
 use crate::http::problem::Problem;
+use crate::http::query::ApiQuery;
 use crate::http::state::Edge;
 use crate::http::told::told;
 

@@ -25,8 +25,8 @@ use crate::http::state::Edge;
 /// Readers see the live rows until the new ones take their place. GET /projections/{name} shows the progress, and what it has
 /// come to under `lastRebuild`. With `verify` the new rows are first compared with the live ones, and do not take their
 /// place where any differs; with `cutover` `manual` they never do. `resume` goes on with such a rebuild, or with one that was
-/// cut off. `parallel` is the number of threads, `checkpointEvery` how much work a kill may cost. `dropOld`, alone, drops what
-/// the last rebuild has replaced, at once.
+/// cut off. `parallel` is the number of threads, at most one for each core, `checkpointEvery` how much work a kill may cost.
+/// `dropOld`, alone, drops what the last rebuild has replaced, at once.
 #[utoipa::path(post, path = "/projections/{name}/rebuild", tag = "views",
     params(("name" = String, Path, description = "customer, message or saga")),
     request_body(content = Object, example = json!({"verify": true, "cutover": "auto", "resume": false, "parallel": 2, "checkpointEvery": "30s"})),
@@ -50,6 +50,7 @@ pub async fn rebuild(
         tracing::info!(view = %view, by = %principal.name, dropped, "dropping the old table of a view");
         return Ok(Json(json!({ "projection": name, "dropped": dropped > 0 })).into_response());
     };
+    let options = options.within_cores();
     let started = edge
         .rebuilds
         .start(&edge.projections, view, options, &edge.tasks, &edge.stop);

@@ -26,6 +26,7 @@ mod outside;
 mod overload;
 mod own_postgres;
 mod pages;
+mod parameters;
 mod past;
 mod places;
 mod problems;

@@ -5,6 +5,7 @@ use std::process::Command;
 use eventstore::testing::TestDatabase;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 use super::child::{Serving, bookmarket, complaint, last_line, run, with};
 use super::server::{Answer, order};
@@ -48,6 +49,25 @@ impl Scattered {
         assert!(output.status.success(), "{}", complaint(&output));
         last_line(&output)
     }
+}
+
+/// Rows in all tables that a database has of a view, whichever of them is live.
+async fn rows_of(view: &str, database: &TestDatabase) -> i64 {
+    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
+        .await
+        .expect("connected");
+    let driver = tokio::spawn(connection);
+    let tables =
+        "SELECT table_name::text FROM information_schema.tables WHERE table_name::text ~ $1";
+    let named = format!("^view_{view}_[0-9]+$");
+    let mut rows = 0;
+    for table in client.query(tables, &[&named]).await.expect("tables") {
+        let count = format!("SELECT count(*) FROM {}", table.get::<_, String>(0));
+        let counted = client.query_one(&count, &[]).await.expect("rows");
+        rows += counted.get::<_, i64>(0);
+    }
+    driver.abort();
+    rows
 }
 
 async fn get(serving: &Serving, path: &str) -> Value {
@@ -109,4 +129,16 @@ async fn views_at_places_of_their_own_answer_as_one_shop() {
     {
         assert_eq!(status["parkedKeys"], 0, "{status}");
     }
+    let (log, customers) = (&shop.log, &shop.customers);
+    assert!(rows_of("saga", log).await > 0 && rows_of("customer", customers).await > 0);
+    for (view, elsewhere) in [
+        ("customer", log),
+        ("message", log),
+        ("message", customers),
+        ("saga", customers),
+    ] {
+        assert_eq!(rows_of(view, elsewhere).await, 0, "{view}");
+    }
+    let messages = shop.folder.path().join("messages").join("views.db");
+    assert!(messages.is_file());
 }

@@ -20,9 +20,10 @@ use super::list::{Collection, ListQuery, Scope, nothing, query_failed};
 use crate::http::auth::Principal;
 use crate::http::consistency::Freshness;
 use crate::http::docs::Refusals;
-use crate::http::extract::{ApiPath, ApiQuery};
+use crate::http::extract::ApiPath;
 use crate::http::filter;
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::query::ApiQueries;
 use crate::http::state::Edge;
 use crate::http::told::{reads_all, told};
 use document::{MessageItem, Sending};
@@ -45,10 +46,9 @@ pub async fn kakaos(
     principal: Principal,
     freshness: Freshness,
     csv: WantsCsv,
-    query: ApiQuery<ListQuery>,
-    more: ApiQuery<MessageQuery>,
+    queries: ApiQueries<ListQuery, MessageQuery>,
 ) -> Result<Response, Problem> {
-    list(state, principal, freshness, csv, query, more, "kakaos").await
+    list(state, principal, freshness, csv, queries, "kakaos").await
 }
 
 /// List the message view, the youngest first
@@ -61,10 +61,9 @@ pub async fn kakaomsgs(
     principal: Principal,
     freshness: Freshness,
     csv: WantsCsv,
-    query: ApiQuery<ListQuery>,
-    more: ApiQuery<MessageQuery>,
+    queries: ApiQueries<ListQuery, MessageQuery>,
 ) -> Result<Response, Problem> {
-    list(state, principal, freshness, csv, query, more, "kakaomsgs").await
+    list(state, principal, freshness, csv, queries, "kakaomsgs").await
 }
 
 /// All messages that fit as CSV, the youngest first
@@ -76,11 +75,10 @@ pub async fn kakaomsgs_csv(
     state: State<Edge>,
     principal: Principal,
     freshness: Freshness,
-    query: ApiQuery<ListQuery>,
-    more: ApiQuery<MessageQuery>,
+    queries: ApiQueries<ListQuery, MessageQuery>,
 ) -> Result<Response, Problem> {
     let csv = WantsCsv(true);
-    list(state, principal, freshness, csv, query, more, "kakaomsgs").await
+    list(state, principal, freshness, csv, queries, "kakaomsgs").await
 }
 
 /// How many messages there are, by what became of them
@@ -92,8 +90,7 @@ pub async fn kakaomsg_counts(
     State(edge): State<Edge>,
     principal: Principal,
     freshness: Freshness,
-    ApiQuery(query): ApiQuery<ListQuery>,
-    ApiQuery(more): ApiQuery<MessageQuery>,
+    ApiQueries(query, more): ApiQueries<ListQuery, MessageQuery>,
 ) -> Result<Response, Problem> {
     let filter = message_filter(&principal, &query, &more)?;
     freshness.of(&edge, View::Message).await?;
@@ -162,8 +159,7 @@ async fn list(
     principal: Principal,
     freshness: Freshness,
     WantsCsv(csv): WantsCsv,
-    ApiQuery(query): ApiQuery<ListQuery>,
-    ApiQuery(more): ApiQuery<MessageQuery>,
+    ApiQueries(query, more): ApiQueries<ListQuery, MessageQuery>,
     name: &str,
 ) -> Result<Response, Problem> {
     let filter = message_filter(&principal, &query, &more)?;

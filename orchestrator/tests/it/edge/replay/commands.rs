@@ -21,6 +21,8 @@ async fn progress_comes_line_by_line_and_the_result_last() {
                 .iter()
                 .all(|done| done["events"] == shelf.events && done["live"] == true)
         );
+        let cores = std::thread::available_parallelism().expect("cores").get();
+        assert!(rebuilt.iter().all(|done| done["workers"] == cores.min(2)));
         for view in views {
             let of = steps.iter().filter(|step| step["view"] == *view);
             let of: Vec<&Value> = of.collect();
