@@ -10,6 +10,7 @@ mod standing;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::Request;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
@@ -360,7 +361,7 @@ pub(super) struct Receipt(Message);
 
 impl Receipt {
     pub(super) async fn ack(self) -> bool {
-        self.0.double_ack().await.is_ok()
+        self.is_heard(AckKind::Ack).await
     }
 
     pub(super) async fn beat(&self) -> bool {
@@ -369,6 +370,17 @@ impl Receipt {
 
     pub(super) async fn later(self, delay: Duration) -> bool {
         let later = AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()));
-        self.0.double_ack_with(later).await.is_ok()
+        self.is_heard(later).await
+    }
+
+    /// Whether the consumer has answered. The client's own way to wait for that takes the broker's word that there is no such consumer
+    /// any more for an answer of it.
+    async fn is_heard(&self, word: AckKind) -> bool {
+        let Some(consumer) = self.0.reply.clone() else {
+            return false;
+        };
+        let word = Request::new().payload(word.into());
+        let client = self.0.context.client();
+        client.send_request(consumer, word).await.is_ok()
     }
 }
