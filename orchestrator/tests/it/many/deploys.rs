@@ -39,16 +39,17 @@ async fn customer(
         if count.over.load(Ordering::Relaxed) {
             break;
         }
+        count.asked.fetch_add(1, Ordering::Relaxed);
         let answer = customers
             .place(&format!("{nth}-{round}"), &order("ok"))
             .await;
         let placed = answer.filter(|answer| answer.status == 201);
-        count.asked.fetch_add(2, Ordering::Relaxed);
         let Some(placed) = placed else {
             count.failed.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         replies.push(reply(&placed.order(), Asked::Place, &placed));
+        count.asked.fetch_add(1, Ordering::Relaxed);
         let shown = http
             .get(format!("{url}/orders/{}", placed.order()))
             .send()
