@@ -361,7 +361,7 @@ pub(super) struct Receipt(Message);
 
 impl Receipt {
     pub(super) async fn ack(self) -> bool {
-        self.confirmed(AckKind::Ack).await
+        self.is_heard(AckKind::Ack).await
     }
 
     pub(super) async fn beat(&self) -> bool {
@@ -370,17 +370,17 @@ impl Receipt {
 
     pub(super) async fn later(self, delay: Duration) -> bool {
         let later = AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()));
-        self.confirmed(later).await
+        self.is_heard(later).await
     }
 
-    /// Whether the broker has taken that. Asked as a question of our own: the client's double ack takes it for a yes, too, when
-    /// the server says that nobody is there to hear it.
-    async fn confirmed(&self, kind: AckKind) -> bool {
-        let Some(reply) = self.0.reply.clone() else {
+    /// Whether the consumer has answered. The client's own way to wait for that takes the broker's word that there is no such consumer
+    /// any more for an answer of it.
+    async fn is_heard(&self, word: AckKind) -> bool {
+        let Some(consumer) = self.0.reply.clone() else {
             return false;
         };
-        let question = Request::new().payload(kind.into());
+        let word = Request::new().payload(word.into());
         let client = self.0.context.client();
-        client.send_request(reply, question).await.is_ok()
+        client.send_request(consumer, word).await.is_ok()
     }
 }

@@ -102,7 +102,7 @@ impl Published {
     }
 
     /// Everything in the log.
-    async fn events(&self) -> Vec<RecordedEvent> {
+    pub(crate) async fn whole_log(&self) -> Vec<RecordedEvent> {
         let (mut events, mut after) = (Vec::new(), Position::ZERO);
         loop {
             let page = self.store.read_all(after, PAGE, None).await;
@@ -118,7 +118,7 @@ impl Published {
     /// Checks that the stream is the log: everything, once, in order, and no message of a relay after one of its successor.
     pub(crate) async fn is_the_log(&self) -> (Vec<Read>, Tally) {
         // A shop goes on meanwhile: only what was in the log when it was read is looked for.
-        let events = self.events().await;
+        let events = self.whole_log().await;
         self.caught_up().await;
         let mut messages = self.read().await;
         let head = self.store.head().await.expect("a log").0;

@@ -1,6 +1,7 @@
 //! Processes that are frozen for longer than anybody waits for them, and then wake up.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,11 +10,11 @@ use futures_util::StreamExt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::crew::{Crew, all_told, at_most_once, more_than_once, ordering, setup};
+use super::crew::{Crew, all_told, at_most_once, counted, more_than_once, ordering, setup};
 use crate::checker::Reply;
 use crate::soak::size;
 use crate::storm::{MENDED, crowd, judged_but_for_repeats};
-use crate::town::{Answer, until};
+use crate::town::{Answer, Customers, until};
 
 /// Longer than every lease (the longest, of sweeper and reconciler, is 15 s), than the wait for a sign of life about a wake-up, and than the
 /// longest attempt at a step.
@@ -21,6 +22,9 @@ const FROZEN_FOR: Duration = Duration::from_secs(18);
 
 /// What a parcel takes, so that whoever is frozen has some in hand.
 const SLOW: Duration = Duration::from_millis(400);
+
+/// Orders that come once those who were frozen are awake.
+const AFTERWARDS: usize = 8;
 
 /// A relay is replaced within its lease and the moment after which the next one asks, on a busy machine.
 const REPLACED_WITHIN: Duration = Duration::from_secs(12);
@@ -61,41 +65,64 @@ fn taken(events: &[Value]) -> Taken {
     taken
 }
 
+/// What a member says about itself now, if anything.
+async fn readyz(crew: &Crew, at: usize) -> Option<Answer> {
+    let url = format!("{}/readyz", crew.members[at].process.url);
+    let asked = crew.town.http.get(url).timeout(Duration::from_secs(1));
+    Some(Answer::of(asked.send().await.ok()?).await)
+}
+
 /// The member that relays now.
 async fn relaying(crew: &Crew) -> Option<usize> {
     for (at, member) in crew.members.iter().enumerate() {
-        if member.roles == "relay" {
-            let url = format!("{}/readyz", member.process.url);
-            let asked = crew
-                .town
-                .http
-                .get(url)
-                .timeout(Duration::from_secs(1))
-                .send();
-            let Ok(answer) = asked.await else { continue };
-            if Answer::of(answer).await.body["broker"]["relay"]["phase"] == "active" {
-                return Some(at);
-            }
+        if member.roles == "relay"
+            && let Some(answer) = readyz(crew, at).await
+            && answer.body["broker"]["relay"]["phase"] == "active"
+        {
+            return Some(at);
         }
     }
     None
 }
 
-/// Half way through a crowd, a worker, a projector and the relay are frozen, and wake when the others have done all of it. Gives what
-/// customers were told, and how long nobody relayed.
-async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration) {
-    let (doors, done) = (crew.doors(), Arc::new(AtomicUsize::new(0)));
-    let counter = Arc::clone(&done);
-    let coming = crowd(each, move |nth| {
-        let ordering = ordering(doors.clone(), round * each + nth, nth);
-        let counter = Arc::clone(&counter);
+/// Waits until a member that was frozen serves again and has ended what it was at: only then has it had the time to do harm.
+async fn is_awake(crew: &Crew, at: usize) {
+    let in_flight = "bookmarket_provider_calls_in_flight{";
+    until("an end of what was frozen", MENDED, async || {
+        let ready = readyz(crew, at).await?.status == 200;
+        let url = &crew.members[at].process.url;
+        let calls = counted(&crew.town.http, url, in_flight, &[]).await;
+        (ready && calls < 1.0).then_some(())
+    })
+    .await;
+}
+
+/// Lets an order come for each key, and counts those that were answered.
+fn come(
+    doors: Vec<Customers>,
+    keys: Range<usize>,
+    done: &Arc<AtomicUsize>,
+) -> impl Future<Output = Vec<Reply>> + use<> {
+    let done = Arc::clone(done);
+    let coming = crowd(keys.len(), move |nth| {
+        let ordering = ordering(doors.clone(), keys.start + nth, nth);
+        let done = Arc::clone(&done);
         async move {
             let replies = ordering.await;
-            counter.fetch_add(1, Ordering::Relaxed);
+            done.fetch_add(1, Ordering::Relaxed);
             replies
         }
     });
-    let coming = tokio::spawn(coming.concat());
+    coming.concat()
+}
+
+/// Half way through a crowd, a worker, a projector and the relay are frozen, and wake when the others have done all of it. A few more
+/// orders come then. Gives what customers were told, and how long nobody relayed.
+async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration) {
+    let first = round * (each + AFTERWARDS);
+    let (during, afterwards) = (first..first + each, first + each..first + each + AFTERWARDS);
+    let done = Arc::new(AtomicUsize::new(0));
+    let coming = tokio::spawn(come(crew.doors(), during.clone(), &done));
     until("the crowd is half through", MENDED, async || {
         (done.load(Ordering::Relaxed) >= each / 2).then_some(())
     })
@@ -111,13 +138,18 @@ async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration
     })
     .await;
     let replaced = since.elapsed();
-    let replies = coming.await.expect("everybody went home");
+    let mut replies = coming.await.expect("everybody went home");
     // The others do what was theirs, without them.
-    all_told(crew, (round + 1) * each).await;
+    all_told(crew, during.end).await;
     tokio::time::sleep(FROZEN_FOR.saturating_sub(since.elapsed())).await;
     for at in frozen {
         crew.members[at].process.signal(Signal::CONT);
     }
+    for at in frozen {
+        is_awake(crew, at).await;
+    }
+    replies.extend(come(crew.doors(), afterwards.clone(), &done).await);
+    all_told(crew, afterwards.end).await;
     (replies, replaced)
 }
 
@@ -149,7 +181,7 @@ async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_w
     println!(
         "figure: many-frozen rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
          unkeyed-double={} relay-replaced-within={slowest:.1?} stream-missing={} stream-double={}",
-        rounds * each,
+        rounds * (each + AFTERWARDS),
         taken.over,
         taken.stale,
         stream.stale,

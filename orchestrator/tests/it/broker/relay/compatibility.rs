@@ -84,12 +84,36 @@ async fn a_plain_client_that_knows_the_seven_events_and_their_fields_works() {
             assert!(timestamp.len() == 14 && timestamp.bytes().all(|byte| byte.is_ascii_digit()));
             assert_eq!(event["orderId"], canceled.as_str(), "{name}");
             assert_eq!(event["customerId"], "33");
+            assert_eq!(event["status"], status(name, event), "{event}");
         }
-        assert_eq!(seen["Ordered"]["bookId"], "9788937460449");
-        assert_eq!(seen["Ordered"]["qty"], 2);
+        own_fields(&seen);
         nothing_personal(&seen);
         assert_eq!(app.stop().await, Ended::InOrder);
     }
+}
+
+/// Every event bears its name as its status, but a message what it tells of, which is the cancel where that came before it was sent.
+fn status<'a>(name: &'a str, event: &Value) -> &'a str {
+    match (name, event["kind"].as_str()) {
+        ("SentMessage", Some("canceled")) => "OrderCanceled",
+        ("SentMessage", _) => "Shipped",
+        _ => name,
+    }
+}
+
+/// What some of the seven have beside the fields of all.
+fn own_fields(events: &BTreeMap<String, Value>) {
+    for name in ["Ordered", "OrderCanceled"] {
+        assert_eq!(events[name]["bookId"], "9788937460449", "{name}");
+        assert_eq!(events[name]["qty"], 2, "{name}");
+    }
+    for name in ["Paid", "PayCanceled"] {
+        // No 24000.0, which is the same number and another text.
+        assert_eq!(events[name]["amount"].as_i64(), Some(24_000), "{name}");
+        assert_eq!(events[name]["currency"], "KRW", "{name}");
+    }
+    let message = events["SentMessage"]["message"].as_str();
+    assert!(message.is_some_and(|text| !text.is_empty()), "{message:?}");
 }
 
 /// What belongs to the order says so, says which trace it is part of, and but for the first names an event before it as its cause.

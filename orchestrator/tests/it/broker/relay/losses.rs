@@ -1,6 +1,7 @@
 //! What the broker loses is published again.
 
 use eventstore::testing::TestLog;
+use orchestrator::bus::relay::message::STREAM;
 
 use super::world::{World, settings};
 use crate::broker::eventually;
@@ -112,6 +113,26 @@ async fn a_broker_that_forgets_while_no_relay_runs_is_found_out() {
     relay.stop().await;
     server.wipe();
     let relay = world.relay(settings()).await;
+    world.is_the_log().await;
+    assert_eq!(relay.status.report().rewinds, 1);
+    relay.stop().await;
+}
+
+/// Neither a connection nor an event tells the relay: it has to look. On the recent release only, as an old one that is just deleting a
+/// stream deletes the files of one that is made at once under its name as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forgets_while_there_is_nothing_to_publish_is_found_out() {
+    let server = NatsServer::start(Release::New);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(300).await;
+    world.caught_up().await;
+    remembered(&world).await;
+    let jetstream = world.client.jetstream();
+    let stream = jetstream.get_stream(STREAM).await.expect("a stream");
+    jetstream.delete_stream(STREAM).await.expect("deleted");
+    let empty = stream.cached_info().config.clone();
+    jetstream.create_stream(empty).await.expect("made");
     world.is_the_log().await;
     assert_eq!(relay.status.report().rewinds, 1);
     relay.stop().await;

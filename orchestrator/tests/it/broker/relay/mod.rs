@@ -2,6 +2,7 @@
 
 mod cluster;
 mod compatibility;
+mod consumers;
 mod losses;
 mod obstacles;
 mod speed;

@@ -12,13 +12,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::turns::Process;
-use super::world::{World, settings};
+use super::world::{DATA_BYTES, ORDER_EVENTS, World, settings};
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::{PATIENCE, connect, eventually};
 use crate::soak::{self, size};
 
-/// Events that an order appends at once, and orders a second.
-const EVENTS: usize = 3;
 const ORDERS_A_SECOND: u32 = 500;
 
 /// What has to be reached on a machine that does nothing else.
@@ -31,8 +29,7 @@ async fn a_backlog_is_published_at_full_speed() {
     for release in Release::EACH {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
-        let count = size(200_000);
-        world.append(count).await;
+        world.append_orders(size(200_000) / ORDER_EVENTS).await;
         let relay = world.relay(settings()).await;
         eventually("it has begun", async || relay.status.report().position > 0).await;
         let (began, first) = (Instant::now(), relay.status.report().position);
@@ -45,7 +42,8 @@ async fn a_backlog_is_published_at_full_speed() {
         #[expect(clippy::cast_precision_loss, reason = "a count of at most millions")]
         let rate = published as f64 / took;
         println!(
-            "figure: relay-throughput broker={release:?} events={published} per-second={rate:.0}"
+            "figure: relay-throughput broker={release:?} events-an-order={ORDER_EVENTS} data-bytes={DATA_BYTES} events={published} \
+             per-second={rate:.0}"
         );
         assert!(!soak::is_on() || rate >= THROUGHPUT_MIN, "{rate:.0}");
         world.caught_up().await;
@@ -89,7 +87,7 @@ async fn an_append_is_soon_with_a_plain_subscriber() {
             orders,
         ));
         let mut delays = Vec::new();
-        while delays.len() < orders * EVENTS {
+        while delays.len() < orders * ORDER_EVENTS {
             let next = tokio::time::timeout(PATIENCE, events.next()).await;
             let message = next.expect("in time").expect("a message");
             let headers = message.headers.as_ref().expect("headers");
@@ -110,7 +108,8 @@ async fn an_append_is_soon_with_a_plain_subscriber() {
         delays.sort_unstable();
         let at = |percent: usize| delays[delays.len() * percent / 100 - 1];
         println!(
-            "figure: relay-latency broker={release:?} orders-per-second={ORDERS_A_SECOND} p50={:?} p99={:?}",
+            "figure: relay-latency broker={release:?} orders-per-second={ORDERS_A_SECOND} events-an-order={ORDER_EVENTS} \
+             data-bytes={DATA_BYTES} p50={:?} p99={:?}",
             at(50),
             at(99)
         );
@@ -130,7 +129,7 @@ async fn order_steadily(
     let mut appending = tokio::task::JoinSet::new();
     for _ in 0..orders {
         let due = pace.tick().await.into_std();
-        let events = World::events(EVENTS);
+        let events = World::order();
         sent.lock()
             .expect("no panic")
             .extend(events.iter().map(|event| (event.event_id, due)));

@@ -17,6 +17,12 @@ use crate::broker::{connect, eventually};
 
 /// Events in one append of a test.
 const BATCH: usize = 100;
+/// The same of whole orders.
+const ORDERS_AT_ONCE: usize = 10;
+
+/// Events of an order that is shipped and told of, and what each says, as in the benches.
+pub(super) const ORDER_EVENTS: usize = 14;
+pub(super) const DATA_BYTES: usize = 350;
 
 /// A stream that keeps everything for an hour.
 pub(super) fn settings() -> StreamSettings {
@@ -65,6 +71,29 @@ impl World {
     /// So many events that are not in the log yet.
     pub(super) fn events(count: usize) -> Vec<NewEvent> {
         std::iter::repeat_with(event).take(count).collect()
+    }
+
+    /// The events of an order, as large as those of the shop, each because of the one before it.
+    pub(super) fn order() -> Vec<NewEvent> {
+        let order = Uuid::new_v4();
+        let mut events = World::events(ORDER_EVENTS);
+        let mut cause = None;
+        for event in &mut events {
+            event.data = data();
+            event.metadata = metadata(order, cause);
+            cause = Some(event.event_id);
+        }
+        events
+    }
+
+    /// Appends the events of so many orders, each to a stream of its own.
+    pub(super) async fn append_orders(&self, count: usize) {
+        for done in (0..count).step_by(ORDERS_AT_ONCE) {
+            let orders = ORDERS_AT_ONCE.min(count - done);
+            let appends = std::iter::repeat_with(|| to_a_new_stream(World::order()));
+            let appends = appends.take(orders).collect();
+            self.store.append(appends).await.expect("appended");
+        }
     }
 
     /// Appends events to a stream of their own.
@@ -139,16 +168,19 @@ pub(crate) async fn append(store: &EventStore, count: usize) {
 }
 
 async fn append_events(store: &EventStore, events: Vec<NewEvent>) {
-    let append = StreamAppend {
-        stream: StreamId::new(Category::from_static("order"), Uuid::new_v4()),
-        expected: Expected::NoStream,
-        events,
-    };
+    let append = to_a_new_stream(events);
     store.append(vec![append]).await.expect("appended");
 }
 
+fn to_a_new_stream(events: Vec<NewEvent>) -> StreamAppend {
+    StreamAppend {
+        stream: StreamId::new(Category::from_static("order"), Uuid::new_v4()),
+        expected: Expected::NoStream,
+        events,
+    }
+}
+
 fn event() -> NewEvent {
-    let raw = |text: String| RawValue::from_string(text).expect("JSON");
     NewEvent {
         event_id: Uuid::now_v7(),
         event_type: "Tested".into(),
@@ -156,4 +188,27 @@ fn event() -> NewEvent {
         data: raw(format!(r#"{{"note":"{}"}}"#, Uuid::new_v4())),
         metadata: raw(r#"{"correlationId":"c-1"}"#.to_owned()),
     }
+}
+
+/// As many bytes as an event of the shop has, of which a broker that compresses gets no more out than of those.
+fn data() -> Box<RawValue> {
+    let mut note = String::with_capacity(DATA_BYTES + 32);
+    while note.len() < DATA_BYTES {
+        note.push_str(&Uuid::new_v4().simple().to_string());
+    }
+    note.truncate(DATA_BYTES - r#"{"note":""}"#.len());
+    raw(format!(r#"{{"note":"{note}"}}"#))
+}
+
+/// Which order an event belongs to, which event it came of, and of which trace it is part.
+fn metadata(order: Uuid, cause: Option<Uuid>) -> Box<RawValue> {
+    let cause = cause.map_or_else(String::new, |cause| format!(r#""causationId":"{cause}","#));
+    let (trace, parent) = (order.simple(), order.as_u64_pair().0);
+    raw(format!(
+        r#"{{"correlationId":"{order}",{cause}"traceparent":"00-{trace}-{parent:016x}-01"}}"#
+    ))
+}
+
+fn raw(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).expect("JSON")
 }
