@@ -88,7 +88,6 @@ fn the_bench_of_orders_ends_with_all_its_figures() {
     for about in [
         "ratio",
         "beside it",
-        "idle",
         "memory, most",
         "late / early",
         "offered",
@@ -111,7 +110,7 @@ fn the_bench_of_replays_ends_with_all_its_figures() {
         "ratio",
         "memory (MiB)",
         "memory / a tenth's",
-        "2 workers / 1",
+        "--parallel 2 / 1",
     ] {
         assert!(
             musts.iter().any(|must| must.contains(about)),

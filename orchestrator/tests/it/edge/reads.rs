@@ -249,27 +249,6 @@ async fn what_only_the_next_version_of_a_view_can_answer_is_refused_until_it_is_
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_view_without_a_table_says_so_whether_or_not_somebody_has_seen_more() {
-    let server = TestServer::start(Backend::Postgres, |_| {}).await;
-    let placed = server.post("/orders", &order("33")).await;
-    let seen = token(&placed);
-    server.tamper("DELETE FROM projection_pointers WHERE view = 'customer'");
-    for path in [
-        "/mypages",
-        "/mypages?atLeast=1000000",
-        &format!("/mypages?atLeast={seen}"),
-        "/mypages/counts?atLeast=1000000",
-        "/mypages.csv?atLeast=1000000",
-    ] {
-        let request = server.request(Method::GET, path).header("Prefer", "wait=0");
-        let answer = Answer::of(request.send().await.expect("an answer")).await;
-        answer.is_problem("view-rebuilding", 503);
-        assert!(answer.header("retry-after").is_some(), "{path}");
-    }
-    server.stop().await;
-}
-
 /// Commands with a read of what each has done, from this many customers at once.
 const CUSTOMERS: usize = 8;
 
