@@ -318,18 +318,22 @@ impl App {
         if !self.edge.fulfilment.engine().drain(left_for_sagas).await {
             left.push("steps of sagas, which the next process takes up".to_owned());
         }
-        // Whoever still waits for what was cut is being told so.
+        // Whoever still waits for what was cut is being told so, and a client that does not read that holds up nobody else.
         let last_answers = async {
             if answered.is_err() {
                 let _ = timeout_at(ends, http).await;
             }
         };
-        let ((), stopped) = tokio::join!(last_answers, timeout_at(ends, self.workers.stop()));
+        let leaving = async {
+            let stopped = timeout_at(ends, self.workers.stop()).await;
+            // A broker that does not answer keeps nobody past the grace: what is not said to it is delivered again.
+            let _ = timeout_at(ends, self.pulling.wakeups.close()).await;
+            stopped
+        };
+        let ((), stopped) = tokio::join!(last_answers, leaving);
         if stopped.is_err() {
             left.push("workers".to_owned());
         }
-        // A broker that does not answer keeps nobody past the grace: what is not said to it is delivered again.
-        let _ = timeout_at(ends, self.pulling.wakeups.close()).await;
         if let Some(file) = self.server_file {
             // A stale address does no harm; whoever uses it is told that nobody answers.
             let _ = std::fs::remove_file(file);

@@ -70,7 +70,7 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
     match event {
         SagaEvent::StepDone(late) if late.late && pays_for_nothing(desk, late) => Ok(()),
         SagaEvent::StepDone(StepDone { step, output, .. }) => done(desk, step, output),
-        // It was done after all, and that is on the books.
+        // Another attempt was done meanwhile, or is still at it: what that comes to is what goes on the books.
         SagaEvent::StepRefused(StepRefused { late: true, .. }) => Ok(()),
         SagaEvent::StepRefused(StepRefused {
             step, code, reason, ..

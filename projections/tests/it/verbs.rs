@@ -166,6 +166,33 @@ async fn a_skip_leaves_out_one_event_and_takes_what_follows_in_order_as_a_fresh_
 }
 
 #[tokio::test]
+async fn a_key_is_set_free_although_a_stream_of_its_events_was_broken_later_on() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        world.live(1, Life::Open).await;
+        let (order, told) = (order_of(1), late_message(1));
+        // Placed twice, so its row stands still; what is told of it stands behind that.
+        append(&world.log, order, &life(1, Life::Open).appends[0]).await;
+        let stream = told.head().unwrap().id;
+        append(&world.log, stream, &[told]).await;
+        poison(&world.log, "kakao", stream).await;
+        world.catch_up().await;
+        let standing = parked(&world.views, View::Customer, order).await;
+        let causes: Vec<_> = standing.iter().map(|it| it.cause).collect();
+        assert_eq!(causes, [Some(Cause::Refused), Some(Cause::Follows)]);
+
+        let verb = skipped(View::Customer, order, standing[0].position);
+        say(&world.log, View::Customer, verb).await;
+        world.catch_up().await;
+        assert_eq!(parked(&world.views, View::Customer, order).await, []);
+        let live = world.shown().await;
+        world.views.rebuild(View::Customer, |_| {}).await.unwrap();
+        assert_eq!(world.shown().await, live, "rebuilt");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_skip_of_what_is_not_parked_or_of_another_view_does_nothing() {
     each_backend(async |at: TestLog| {
         let world = World::open(at).await;

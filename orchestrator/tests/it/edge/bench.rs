@@ -88,6 +88,7 @@ fn the_bench_of_orders_ends_with_all_its_figures() {
     for about in [
         "ratio",
         "beside it",
+        "idle",
         "memory, most",
         "late / early",
         "offered",

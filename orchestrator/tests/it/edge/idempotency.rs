@@ -1,8 +1,11 @@
 //! One key, one order, one answer.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::outside::Outside;
 use super::server::{Answer, Backend, TestServer, on_each_backend, order, order_paid_by};
 
 async fn post(server: &TestServer, key: &str, body: &Value) -> Answer {
@@ -84,33 +87,52 @@ async fn many_at_once_under_one_key_make_one_order() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_during_the_first_waits_for_its_answer() {
-    let server = TestServer::start(Backend::Sqlite, |settings| {
-        settings.orders.payment_budget = std::time::Duration::from_millis(400);
+/// Two servers on one log and before one provider, of which the second has no patience.
+async fn patient_and_hasty(outside: &Outside) -> (TestServer, TestServer) {
+    let mut store = None;
+    let patient = TestServer::start(Backend::Postgres, |settings| {
+        settings.providers.simulator_url = Some(outside.url());
+        settings.orders.payment_budget = Duration::from_mins(1);
+        store = Some(settings.store.clone());
     })
     .await;
-    let slow = order_paid_by("33", "slow-2500");
-    let first = post(&server, "key", &slow);
-    let second = async {
+    let store = store.expect("settings");
+    let hasty = TestServer::start(Backend::Sqlite, |settings| {
+        settings.providers.simulator_url = Some(outside.url());
+        settings.orders.payment_budget = Duration::from_millis(400);
+        settings.store.database_url = store.database_url;
+        settings.store.master_key_file = Some(store.data_dir.join("master.key"));
+    })
+    .await;
+    (patient, hasty)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_during_the_first_waits_out_the_budget_and_gets_409() {
+    let outside = Outside::start(Vec::new()).await;
+    let (patient, hasty) = patient_and_hasty(&outside).await;
+    outside.be_away(Some("payment")).await;
+    let order = order("33");
+    let first = post(&patient, "key", &order);
+    let meanwhile = async {
         let in_log = |page: &Value| {
-            page["events"]
-                .as_array()
-                .is_some_and(|events| !events.is_empty())
+            let events = page["events"].as_array();
+            events.is_some_and(|events| !events.is_empty())
         };
-        server.eventually("/events", in_log).await;
-        post(&server, "key", &slow).await
+        patient.eventually("/events", in_log).await;
+        let repeat = post(&hasty, "key", &order).await;
+        assert!(repeat.header("retry-after").is_some());
+        outside.be_away(None).await;
+        repeat.is_problem("idempotency-key-in-progress", 409)["orderId"].clone()
     };
-    let (first, second) = tokio::join!(first, second);
-    assert_eq!(first.status, 202, "{}", first.text());
-    // It came while nothing was known; the first answer may have come within its budget.
-    if second.status == 409 {
-        second.is_problem("idempotency-key-in-progress", 409);
-        assert!(second.header("retry-after").is_some());
-    } else {
-        assert_eq!((second.status, &second.bytes), (202, &first.bytes));
-    }
-    server.stop().await;
+    let (first, in_progress) = tokio::join!(first, meanwhile);
+    assert_eq!(first.status, 201, "{}", first.text());
+    assert_eq!(first.body()["orderId"], in_progress);
+    let again = post(&hasty, "key", &order).await;
+    assert_eq!((again.status, &again.bytes), (first.status, &first.bytes));
+    hasty.stop().await;
+    patient.stop().await;
+    outside.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aggregates::saga::{Phase, Standing};
+use aggregates::saga::{Phase, SagaEvent, Standing, StepRefused};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::reconcile::{Pace, Reconciler};
 use orchestrator::providers::ports::{
@@ -15,6 +16,7 @@ use orchestrator::providers::ports::{
 };
 use orchestrator::providers::simulator::Simulator;
 use orchestrator::providers::simulator::ledger::Op;
+use orchestrator::saga::definition::Transition;
 use orchestrator::saga::view::Snapshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -140,5 +142,42 @@ async fn what_happened_while_nobody_compared_is_seen_to_however_long_that_was() 
     stop.cancel();
     comparing.await.unwrap();
     assert_eq!(kept(&shop, order).await, 0);
+    shop.close().await;
+}
+
+/// As from a process that was frozen while another one took over: what it was refused is no news of the order.
+#[tokio::test]
+async fn a_refusal_that_comes_after_another_attempt_has_succeeded_is_recorded_nowhere() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    assert!(matches!(
+        shop.cancel(order).await,
+        CancelAnswer::Canceled { .. }
+    ));
+    let undone = shop.at_rest(order).await;
+    let engine = shop.fulfilment.engine();
+    let saga = engine.saga("fulfilment", undone.state.version);
+    let saga = saga.expect("a saga of this build");
+    for step in ["pay", "ship", "hold", "refund", "cancel-delivery"] {
+        assert!(undone.state.is_done(step), "{step}");
+        let refused = StepRefused {
+            step: step.to_owned(),
+            attempt: 1,
+            code: "too-late".to_owned(),
+            reason: "the other attempt was first".to_owned(),
+            late: true,
+            at: Utc::now(),
+        };
+        let events = [SagaEvent::from(refused)];
+        let transition = Transition {
+            saga_id: order,
+            before: &undone.state,
+            after: &undone.state,
+            events: &events,
+            at: Utc::now(),
+        };
+        let recorded = saga.record(&undone.history, &transition);
+        assert!(recorded.expect("nothing to decide").is_empty(), "{step}");
+    }
     shop.close().await;
 }

@@ -80,17 +80,21 @@ async fn order_view_and_stream_tell_the_truth_about_an_unknown_charge() {
     town.close(replies.to_vec()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_charge_that_turns_up_after_the_order_was_canceled_goes_back_by_itself() {
-    let setup = Setup::patient().shop(&[
+/// A shop that waits for nobody for long.
+fn hasty() -> Setup {
+    Setup::patient().shop(&[
         "--payment-budget",
         "300ms",
         "--cancel-budget",
         "300ms",
         "--payment-deadline",
         "1s",
-    ]);
-    let town = Town::open(setup).await;
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_turns_up_after_the_order_was_canceled_goes_back_by_itself() {
+    let town = Town::open(hasty()).await;
     let order_id = id("a");
     town.faults(&json!([after(
         about(&order_id, "payment", "charge", "delay"),
@@ -126,15 +130,7 @@ async fn a_charge_that_turns_up_after_the_order_was_canceled_goes_back_by_itself
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_charge_goes_back_while_the_message_that_tells_of_the_cancel_cannot_be_sent() {
-    let setup = Setup::patient().shop(&[
-        "--payment-budget",
-        "300ms",
-        "--cancel-budget",
-        "300ms",
-        "--payment-deadline",
-        "1s",
-    ]);
-    let town = Town::open(setup).await;
+    let town = Town::open(hasty()).await;
     let order_id = id("a");
     let late = after(about(&order_id, "payment", "charge", "delay"), 12_000);
     let away = about(&order_id, "kakao", "send", "down");

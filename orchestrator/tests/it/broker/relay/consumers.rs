@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use orchestrator::bus::relay::message::{POSITION, STREAM};
 use tokio::time::timeout;
 
-use super::world::{World, settings};
+use super::world::{Running, World, settings};
 use crate::broker::PATIENCE;
 use crate::broker::nats::{NatsServer, Release};
 use crate::storm::dice;
@@ -33,20 +33,10 @@ const ASK_FOR: Duration = Duration::from_millis(200);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_takes_only_what_is_next_reads_the_log_whatever_is_put_off_or_comes_twice() {
     for release in Release::EACH {
-        let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(EVENTS).await;
-        world.caught_up().await;
+        let (_server, world, relay) = filled(release).await;
         let mut reader = Reader::new(dice(11, 0));
         let consumer = consumer(&world, reader.config()).await;
-        read(&consumer, async |message| {
-            reader.see(&message).await;
-            true
-        })
-        .await;
-        assert_eq!(reader.story, story(&world).await);
-        reader.seen.of_all_kinds();
+        reader.reads_all(&world, &consumer).await;
         relay.stop().await;
     }
 }
@@ -54,11 +44,7 @@ async fn a_reader_that_takes_only_what_is_next_reads_the_log_whatever_is_put_off
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place() {
     for release in Release::EACH {
-        let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(EVENTS).await;
-        world.caught_up().await;
+        let (_server, world, relay) = filled(release).await;
         let mut reader = Reader::new(dice(12, 0));
         let first = consumer(&world, reader.config()).await;
         read(&first, async |message| {
@@ -74,13 +60,7 @@ async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place(
             reader.see(&message).await;
         }
         let second = consumer(&world, reader.config()).await;
-        read(&second, async |message| {
-            reader.see(&message).await;
-            true
-        })
-        .await;
-        assert_eq!(reader.story, story(&world).await);
-        reader.seen.of_all_kinds();
+        reader.reads_all(&world, &second).await;
         relay.stop().await;
     }
 }
@@ -121,6 +101,16 @@ async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends
         latest.seen.of_all_kinds();
         relay.stop().await;
     }
+}
+
+/// A broker that has so many events of a log, of which one relay keeps it up to date.
+async fn filled(release: Release) -> (NatsServer, World, Running) {
+    let server = NatsServer::start(release);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let relay = world.relay(settings()).await;
+    world.append(EVENTS).await;
+    world.caught_up().await;
+    (server, world, relay)
 }
 
 /// What came to a reader other than once and in order.
@@ -180,6 +170,17 @@ impl Reader {
                 say(message, word).await;
             }
         }
+    }
+
+    /// To the end, where it has all of the log, however that came to it.
+    async fn reads_all(&mut self, world: &World, consumer: &PullConsumer) {
+        read(consumer, async |message| {
+            self.see(&message).await;
+            true
+        })
+        .await;
+        assert_eq!(self.story, story(world).await);
+        self.seen.of_all_kinds();
     }
 
     fn take(&mut self, message: &Message) {
