@@ -102,6 +102,8 @@ async fn what_an_old_broker_ignores_is_told_and_what_a_new_one_knows_is_set() {
         })
         .await;
         let differences = relay.status.report().differences;
+        // The relay's connection is another than the one that is asked here.
+        eventually("a broker", async || world.client.is_connected()).await;
         // Whatever release the system's package is of.
         let version = world.client.server_version().expect("a version");
         let compresses = !version.starts_with("2.9.");
