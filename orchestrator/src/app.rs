@@ -3,6 +3,8 @@
 mod claim;
 mod parts;
 mod providers;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,9 @@ use std::time::Duration;
 
 use aggregates::codec::{self, BrokenChain};
 use eventstore::{Location, OpenError, Options, ReadError, VaultError};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use projections::{Place, Places};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -115,12 +118,15 @@ struct Pulling {
     stop: CancellationToken,
 }
 
+/// What accepts connections, until its end. It may be waited for again by somebody who has seen it end.
+type Serving = Shared<BoxFuture<'static, Option<Stopped>>>;
+
 /// A running server.
 pub struct App {
     edge: Edge,
     address: SocketAddr,
     workers: Workers,
-    http: JoinHandle<Stopped>,
+    http: Serving,
     stop_http: CancellationToken,
     pulling: Pulling,
     drain_delay: Duration,
@@ -230,6 +236,7 @@ impl App {
         };
         let serving = server::serve(listener, router, limits, stop_http.clone());
         let http = tokio::spawn(edge.health.watch("http", ticking(serving)));
+        let http = http.map(Result::ok).boxed().shared();
         edge.health.enter(Phase::Ready);
         let mut app = App {
             edge,
@@ -284,7 +291,7 @@ impl App {
     pub async fn died(&mut self) -> String {
         tokio::select! {
             name = self.workers.died() => name,
-            _ = &mut self.http => "the HTTP server".to_owned(),
+            _ = self.http.clone() => "the HTTP server".to_owned(),
             name = ended(&self.edge) => name,
         }
     }
@@ -301,12 +308,11 @@ impl App {
         self.edge.stop.cancel();
         self.stop_http.cancel();
         let mut left = Vec::new();
-        let mut http = self.http;
-        let answered = timeout_at(deadline, &mut http).await;
+        let answered = timeout_at(deadline, self.http.clone()).await;
         match &answered {
-            Ok(Ok(Stopped::Drained)) => {}
-            Ok(Ok(Stopped::Cut(connections))) => left.push(format!("{connections} connections")),
-            Ok(Err(_)) | Err(_) => left.push("the HTTP server".to_owned()),
+            Ok(Some(Stopped::Drained)) => {}
+            Ok(Some(Stopped::Cut(connections))) => left.push(format!("{connections} connections")),
+            Ok(None) | Err(_) => left.push("the HTTP server".to_owned()),
         }
         // Commands whose clients hung up run on.
         self.edge.tasks.close();
@@ -321,7 +327,7 @@ impl App {
         // Whoever still waits for what was cut is being told so, and a client that does not read that holds up nobody else.
         let last_answers = async {
             if answered.is_err() {
-                let _ = timeout_at(ends, http).await;
+                let _ = timeout_at(ends, self.http).await;
             }
         };
         let leaving = async {
