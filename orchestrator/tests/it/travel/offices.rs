@@ -23,6 +23,9 @@ use crate::town::{STUCK, until};
 /// The longest that a late wake-up is on its way.
 const LATEST: Duration = Duration::from_millis(200);
 
+/// What the times of late wake-ups are drawn from, in the order in which they are sent.
+const SEED: u64 = 7;
+
 /// What happens to wake-ups on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -73,7 +76,7 @@ impl Offices {
         let post = Arc::new(Post {
             way,
             wakeups: Wakeups::local(),
-            dice: Mutex::new(fastrand::Rng::with_seed(7)),
+            dice: Mutex::new(fastrand::Rng::with_seed(SEED)),
         });
         let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(&desk.agency)));
         let options = Options {
@@ -92,6 +95,11 @@ impl Offices {
         Self { desk, front, post }
     }
 
+    /// With what a failure is to be had again.
+    fn circumstances(&self) -> String {
+        format!("{:?}, seed {SEED}", self.post.way)
+    }
+
     async fn start(&self) -> (Uuid, Running) {
         let id = Uuid::now_v7();
         let started = self.front.start("trip", id, Value::Null, Vec::new()).await;
@@ -102,13 +110,13 @@ impl Offices {
     async fn booked(&self, id: Uuid, running: &mut Running) {
         let booked =
             running.wait_for(|now| now.state.step("board").is_some() && now.state.is_done("mail"));
-        let booked = tokio::time::timeout(STUCK, booked)
-            .await
-            .expect("it is booked");
-        assert!(booked.is_some());
+        let how = self.circumstances();
+        let booked = tokio::time::timeout(STUCK, booked).await;
+        let booked = booked.unwrap_or_else(|_| panic!("it is not booked: {how}"));
+        assert!(booked.is_some(), "{how}");
         let dossier = self.desk.agency.dossier(id);
         for effect in ["deposit", "hotel", "seat", "flight", "mail"] {
-            assert_eq!(dossier.count(effect), 1, "{effect}");
+            assert_eq!(dossier.count(effect), 1, "{effect}: {how}");
         }
     }
 
@@ -120,15 +128,15 @@ impl Offices {
             .expect("it is asked for");
         let mut running = self.front.follow(id).await.expect("it is there");
         let rest = running.wait_for(|now| now.state.is_finished());
-        let rest = tokio::time::timeout(STUCK, rest).await.expect("it rests");
-        assert_eq!(
-            rest.expect("it is for this build").state.phase,
-            Phase::Unwound
-        );
+        let how = self.circumstances();
+        let rest = tokio::time::timeout(STUCK, rest).await;
+        let rest = rest.unwrap_or_else(|_| panic!("it does not rest: {how}"));
+        let phase = rest.expect("it is for this build").state.phase;
+        assert_eq!(phase, Phase::Unwound, "{how}");
         let dossier = self.desk.agency.dossier(id);
         for (effect, undone_by) in [("deposit", "refund"), ("hotel", "cancel-hotel")] {
-            assert!(!dossier.held(effect, undone_by), "{effect}");
-            assert_eq!(dossier.count(undone_by), 1, "{undone_by}");
+            assert!(!dossier.held(effect, undone_by), "{effect}: {how}");
+            assert_eq!(dossier.count(undone_by), 1, "{undone_by}: {how}");
         }
     }
 }
