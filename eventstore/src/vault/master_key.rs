@@ -16,11 +16,21 @@ use super::cipher::{self, KEY_BYTES};
 pub enum MasterKeyFile {
     /// A file that somebody has put there; it is an error if it is missing.
     Existing(PathBuf),
-    /// A file that is made, readable by its owner only, if it is missing.
+    /// A file that is made, readable by its owner only, if it is missing and the store has not been begun with one yet.
     CreateIfMissing(PathBuf),
 }
 
 impl MasterKeyFile {
+    /// The key that a store was begun with: one that is made now would not be it, and would lie around as if it were.
+    pub(super) fn load_existing(&self) -> Result<Vec<u8>, VaultError> {
+        let (MasterKeyFile::Existing(path) | MasterKeyFile::CreateIfMissing(path)) = self;
+        if path.try_exists().is_ok_and(|there| !there) {
+            let reason = "it is not there, and this store was begun with one: every process needs that same key";
+            return Err(unusable(path, &reason));
+        }
+        self.load()
+    }
+
     pub(super) fn load(&self) -> Result<Vec<u8>, VaultError> {
         let (path, may_create) = match self {
             MasterKeyFile::Existing(path) => (path, false),

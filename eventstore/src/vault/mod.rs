@@ -99,7 +99,12 @@ impl Sealer {
 impl Vault {
     /// Opens the vault of a store, and makes sure that the master key is the right one.
     pub async fn open(store: &EventStore, master_key: &MasterKeyFile) -> Result<Vault, VaultError> {
-        let master_key = master_key.load()?;
+        let keys = store.subject_keys();
+        let begun = keys.get(CANARY).await?;
+        let master_key = match begun {
+            Some(_) => master_key.load_existing()?,
+            None => master_key.load()?,
+        };
         let master = Cipher::new(&master_key)?;
         let derived = hmac::sign(
             &hmac::Key::new(hmac::HMAC_SHA256, &master_key),
@@ -107,13 +112,13 @@ impl Vault {
         );
         let vault = Vault {
             inner: Arc::new(Inner {
-                keys: store.subject_keys(),
+                keys,
                 master,
                 fingerprints: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
                 cache: Cache::default(),
             }),
         };
-        match vault.inner.keys.get(CANARY).await? {
+        match begun {
             Some(stored) => vault.unwrap_key(CANARY, &stored)?,
             None => vault.load_or_create(CANARY).await?.1,
         };

@@ -100,6 +100,9 @@ async fn a_changed_text_and_a_wrong_master_key_are_refused() {
         ));
 
         let another = MasterKeyFile::CreateIfMissing(dir.path().join("another.key"));
+        let other_log = TestLog::sqlite();
+        let elsewhere = other_log.open().await;
+        Vault::open(&elsewhere, &another).await.expect("made");
         assert!(matches!(
             Vault::open(&store, &another).await,
             Err(VaultError::WrongMasterKey)
@@ -109,6 +112,29 @@ async fn a_changed_text_and_a_wrong_master_key_are_refused() {
             Vault::open(&store, &missing).await,
             Err(VaultError::MasterKeyFile { .. })
         ));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_master_key_is_made_for_a_store_that_was_begun_with_one() {
+    each_backend(async |log| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let made = |name: &str| MasterKeyFile::CreateIfMissing(dir.path().join(name));
+        let store = log.open().await;
+        Vault::open(&store, &made("first.key"))
+            .await
+            .expect("begun");
+        let refused = Vault::open(&store, &made("second.key")).await;
+        let told = refused.expect_err("another key").to_string();
+        assert!(
+            told.contains("second.key") && told.contains("same key"),
+            "{told}"
+        );
+        assert!(!dir.path().join("second.key").exists());
+        Vault::open(&store, &made("first.key"))
+            .await
+            .expect("the same key");
     })
     .await;
 }

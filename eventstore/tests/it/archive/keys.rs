@@ -40,6 +40,8 @@ async fn with_keys_a_copy_can_be_read_by_whoever_has_the_master_key_and_by_nobod
     // One of them is the vault's own.
     assert_eq!(exported.keys, CUSTOMERS as u64);
     assert!(!text(&path).contains(NAME));
+    let other = shelf.master_key("other.key");
+    let _elsewhere = origin(&other).await;
     each_backend(async |copy: TestLog| {
         assert_eq!(
             import(&path, &copy).await.expect("imported").keys,
@@ -60,7 +62,6 @@ async fn with_keys_a_copy_can_be_read_by_whoever_has_the_master_key_and_by_nobod
             None,
             "erased before"
         );
-        let other = shelf.master_key("other.key");
         let wrong = Vault::open(&copied, &other).await.expect_err("wrong");
         assert!(matches!(wrong, VaultError::WrongMasterKey), "{wrong}");
     })
