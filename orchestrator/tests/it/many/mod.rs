@@ -3,6 +3,7 @@
 mod crew;
 mod deploys;
 mod frozen;
+mod leaving;
 mod losses;
 mod next;
 mod parts;

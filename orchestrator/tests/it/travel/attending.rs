@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::bus::attendant::attend;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
-use orchestrator::bus::wakeups::{ACK_WAIT, Limits, MAX_DELIVER, Wakeups};
+use orchestrator::bus::wakeups::{ACK_WAIT, Delivery, Limits, MAX_DELIVER, Wakeups};
 use orchestrator::saga::definition::{Definition, Saga};
 use orchestrator::saga::dispatch::{Begins, Wakeup};
 use orchestrator::saga::engine::{Engine, Options};
@@ -100,6 +100,43 @@ async fn a_step_that_takes_longer_than_the_wait_for_a_sign_of_life_is_kept_by_it
         for attending in attending {
             attending.await.expect("no panic");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_arrived_and_nobody_looked_at_is_given_back_at_once_by_a_worker_that_goes() {
+    for release in Release::EACH {
+        let nats = NatsServer::start(release);
+        let client = connected(&nats.url()).await;
+        let (here, there) = (queue(&nats).await, queue(&nats).await);
+        for _ in 0..5 {
+            assert!(there.publish(Wakeup::of(Uuid::now_v7())));
+        }
+        until("all of them queue up", STUCK, async || {
+            (consumer(&client).await.num_pending == 5).then_some(())
+        })
+        .await;
+        // Asks for more than it then looks at.
+        let held = here.pull(10).await;
+        let given_back = 5 - held.len();
+        assert!(given_back > 0, "it looked at all of them");
+        until("all of them have arrived", STUCK, async || {
+            (consumer(&client).await.num_ack_pending == 5).then_some(())
+        })
+        .await;
+        here.close().await;
+        let mut pulled = Vec::new();
+        let pulling = async {
+            while pulled.len() < given_back {
+                pulled.extend(there.pull(10).await);
+            }
+        };
+        let pulling = tokio::time::timeout(ACK_WAIT / 2, pulling).await;
+        let came = pulled.len();
+        assert!(pulling.is_ok(), "{came} of {given_back} in time");
+        assert!(pulled.iter().all(|delivery| delivery.attempt == 2));
+        let is_held = |it: &Delivery| held.iter().any(|held| held.wakeup == it.wakeup);
+        assert!(!pulled.iter().any(is_held));
     }
 }
 

@@ -1,0 +1,131 @@
+//! What a process that is told to go leaves to the others at once: its turns, and the wake-ups in its hands.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use orchestrator::bus::jetstream::{CONSUMER, STREAM};
+use orchestrator::bus::wakeups::{ACK_WAIT, Delivery, Limits, Wakeups};
+use rustix::process::Signal;
+use serde_json::json;
+use tokio_postgres::{Client, NoTls};
+
+use super::crew::{Crew, effects, setup};
+use crate::town::{STUCK, until};
+use crate::wakeups::{connected, takes};
+
+/// Everything that processes without `api` do.
+const ALL: &str = "worker,projector,relay";
+
+/// The turns that they take.
+const TURNS: usize = 3;
+
+/// Those who stand by ask every second or two; the leases of sweeper and reconciler last 15 s.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// With one call of a step in flight.
+const HANDS: usize = 4;
+
+/// Left unsaid, a wake-up would come again 7 s after its holder has gone, which said every 3 s that it was still at it.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 2);
+
+/// Who holds each turn now.
+async fn held(log: &Client) -> BTreeMap<String, String> {
+    let held = "SELECT name, owner::text FROM log_leases WHERE expires_at > clock_timestamp()";
+    let rows = log.query(held, &[]).await.expect("leases");
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// Tells the first member to go, which it does in order.
+async fn leaves(crew: &mut Crew) {
+    let mut leaving = crew.members.remove(0).process;
+    leaving.signal(Signal::TERM);
+    assert_eq!(leaving.ended().await, Some(0), "{}", leaving.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_goes_gives_its_turns_back_and_another_has_them_at_once() {
+    let mut crew = Crew::with_nats(setup().shop(&["--reconcile-every", "1s"])).await;
+    let (log, connection) = tokio_postgres::connect(&crew.database.url(), NoTls)
+        .await
+        .expect("connected");
+    let driver = tokio::spawn(connection);
+    crew.hire(ALL).await;
+    let first = until("every turn is taken", STUCK, async || {
+        let held = held(&log).await;
+        (held.len() == TURNS).then_some(held)
+    })
+    .await;
+    crew.town.shipped("before").await;
+    crew.hire(ALL).await;
+    leaves(&mut crew).await;
+    let since = Instant::now();
+    // Free, or another's by now.
+    let after = held(&log).await;
+    for (turn, owner) in &first {
+        assert_ne!(after.get(turn), Some(owner), "{turn} was not given back");
+    }
+    until("every turn is taken over", STUCK, async || {
+        (held(&log).await.len() == TURNS).then_some(())
+    })
+    .await;
+    let took = since.elapsed();
+    assert!(took < TAKEN_OVER_WITHIN, "{took:?}");
+    // What the turns are for is done, and the views go on as well, for which there is no turn.
+    let id = crew.town.shipped("after").await;
+    crew.town
+        .eventually(&format!("/mypages/{id}"), |row| {
+            row["delivery"]["status"] == "Shipped"
+        })
+        .await;
+    crew.published().await;
+    driver.abort();
+    crew.town.close(Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_goes_gives_back_the_wakeups_that_it_has_in_hand() {
+    let setup = setup().shop(&["--provider-concurrency", "1"]);
+    let mut crew = Crew::with_nats(setup).await;
+    // One parcel under way keeps all others of the worker waiting.
+    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": 3_000 }]);
+    crew.town.faults(&slow).await;
+    crew.hire(ALL).await;
+    let mut orders = Vec::new();
+    for nth in 0..HANDS + 2 {
+        orders.push(crew.town.paid(&nth.to_string()).await);
+    }
+    let broker = connected(&crew.nats.url()).await;
+    let stream = broker.jetstream().get_stream(STREAM).await;
+    let stream = stream.expect("a stream");
+    until("the worker has its hands full", STUCK, async || {
+        let consumer = stream.consumer_info(CONSUMER).await.expect("a consumer");
+        (consumer.num_ack_pending == HANDS).then_some(())
+    })
+    .await;
+    leaves(&mut crew).await;
+    // Nobody else is there: whoever comes now gets what the worker had.
+    let next = Wakeups::jetstream(broker, 1, Limits::default());
+    takes(&next).await;
+    let mut pulled: Vec<Delivery> = Vec::new();
+    let given_back = async {
+        while pulled.iter().filter(|it| it.attempt > 1).count() < HANDS {
+            pulled.extend(next.pull(HANDS).await);
+        }
+    };
+    let given_back = tokio::time::timeout(GIVEN_BACK_WITHIN, given_back).await;
+    let attempts: Vec<u32> = pulled.iter().map(|it| it.attempt).collect();
+    assert!(given_back.is_ok(), "only {attempts:?} came in time");
+    for delivery in pulled {
+        assert!(delivery.later(Duration::ZERO).await);
+    }
+    next.close().await;
+    crew.town.heal().await;
+    crew.hire(ALL).await;
+    for order in &orders {
+        crew.town.becomes(order, "Shipped").await;
+    }
+    let ledger = crew.town.ledger().await;
+    let once = |count: &usize| *count == 1;
+    assert!(effects(&ledger, "ship").values().all(once));
+    crew.town.close(Vec::new()).await;
+}
