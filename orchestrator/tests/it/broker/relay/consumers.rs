@@ -254,17 +254,17 @@ async fn say(message: &Message, word: AckKind) {
     message.ack_with(word).await.expect("it is sent");
 }
 
-fn header<'a>(message: &'a Message, name: &str) -> &'a str {
+pub(super) fn header<'a>(message: &'a Message, name: &str) -> &'a str {
     let headers = message.headers.as_ref().expect("headers");
     headers.get(name).expect("a header").as_str()
 }
 
-fn number<T: std::str::FromStr>(message: &Message, name: &str) -> T {
+pub(super) fn number<T: std::str::FromStr>(message: &Message, name: &str) -> T {
     let number = header(message, name).parse();
     number.unwrap_or_else(|_| panic!("no number in {name}"))
 }
 
-fn body(message: &Message) -> String {
+pub(super) fn body(message: &Message) -> String {
     String::from_utf8(message.payload.to_vec()).expect("text")
 }
 

@@ -5,6 +5,7 @@ mod compatibility;
 mod consumers;
 mod losses;
 mod obstacles;
+mod ordered;
 mod speed;
 mod turns;
 mod world;
