@@ -1,10 +1,14 @@
 //! What one process begins another finishes, and any of them can be asked.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+
 use eventstore::testing::TestDatabase;
 use serde_json::json;
 
+use super::crew::{Crew, setup};
 use crate::checker::{Asked, Reply};
-use crate::town::{Answer, Customers, Process, Setup, Town, order, reply};
+use crate::town::{Answer, Customers, Process, STUCK, Setup, Town, order, reply, until};
 
 /// Two processes that take orders, one that carries them on, one that keeps the views.
 struct Parts {
@@ -108,4 +112,54 @@ async fn what_one_process_takes_another_ships_and_any_of_them_tells() {
     let replies: Vec<Reply> = vec![reply(&id, Asked::Cancel, &canceled)];
     let Parts { town, .. } = parts;
     town.close(replies).await;
+}
+
+async fn get(http: &reqwest::Client, url: &str) -> Answer {
+    Answer::of(http.get(url).send().await.expect("an answer")).await
+}
+
+/// Waits until an order is called so at this address.
+async fn becomes(http: &reqwest::Client, url: &str, status: &str) {
+    until(status, STUCK, async || {
+        (get(http, url).await.body["status"] == status).then_some(())
+    })
+    .await;
+}
+
+/// Nothing in how a process is started says which one it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_that_is_started_word_for_word_like_the_first_is_one_shop_with_it() {
+    let setup = setup().shop(&["--log", "info", "--cancel-budget", "30s"]);
+    let mut crew = Crew::with_nats(setup).await;
+    crew.hire("worker,projector,relay").await;
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("an address"));
+    let mut second = crew.town.shop.twin(&socket);
+    let http = crew.town.http.clone();
+    second.start(&http).await;
+    let nodes = [crew.town.shop.url.clone(), second.url.clone()];
+    let mut replies = Vec::new();
+    for (here, there) in [(0, 1), (1, 0)] {
+        let (here, there) = (&nodes[here], &nodes[there]);
+        let (wanted, one) = (order("ok"), Customers::of(&http, here));
+        let other = Customers::of(&http, there);
+        // The same key at either of them, under which the other one has taken nothing.
+        let placed = one.place(here, &wanted).await.expect("an answer");
+        assert_eq!(placed.status, 201, "{placed:?}");
+        let again = other.place(here, &wanted).await.expect("an answer");
+        assert_eq!((again.status, &again.text), (placed.status, &placed.text));
+        let id = placed.order();
+        becomes(&http, &format!("{there}/orders/{id}"), "Shipped").await;
+        // From the view as well, which neither of them keeps.
+        until("the order in the view", STUCK, async || {
+            let row = get(&http, &format!("{there}/mypages/{id}")).await.body;
+            (row["delivery"]["status"] == "Shipped").then_some(())
+        })
+        .await;
+        let canceled = other.cancel(&id).await.expect("an answer");
+        assert_eq!(canceled.status, 200, "{canceled:?}");
+        becomes(&http, &format!("{here}/orders/{id}"), "Canceled").await;
+        replies.push(reply(&id, Asked::Place, &placed));
+        replies.push(reply(&id, Asked::Cancel, &canceled));
+    }
+    crew.town.close(replies).await;
 }

@@ -62,6 +62,20 @@ impl Process {
         self
     }
 
+    /// Another one, word for word like it: the same arguments, the same environment. On one machine no two can listen at one address,
+    /// so it is handed a socket in place of that.
+    pub(crate) fn twin(&self, socket: &Arc<TcpListener>) -> Self {
+        let twin = Self {
+            arguments: self.arguments.clone(),
+            environment: self.environment.clone(),
+            lines: self.lines.with_extension("twin"),
+            url: String::new(),
+            child: None,
+            socket: None,
+        };
+        twin.inheriting(socket)
+    }
+
     /// Starts it and waits until it answers.
     pub(crate) async fn start(&mut self, http: &reqwest::Client) {
         let (before, shared) = (self.lives(), self.socket.is_some());
