@@ -30,8 +30,9 @@ const BATCHES: usize = 15;
 const WRITE_ROWS: usize = 1_000;
 
 /// The same for a rebuild that stands back. In between it pauses for as long as they took, so that it has
-/// the disk and the one writer of an embedded store for half of the time at most.
-const GENTLE_ROWS: usize = 500;
+/// the disk and the one writer of an embedded store for half of the time at most. Few, because a commit
+/// takes its core and the disk until it is done: ten times as many doubled what appends wait for.
+const GENTLE_ROWS: usize = 50;
 
 /// Workers that write at once. Each takes a connection, which queries want, too.
 const WRITES_AT_ONCE: usize = 2;

@@ -46,7 +46,7 @@ impl SqliteViews {
     /// `alone`: nothing else keeps other processes out of the directory.
     pub(crate) fn open(dir: &Path, alone: bool) -> Result<Self, OpenError> {
         let owner = alone.then(|| lock::owner(dir)).transpose()?;
-        let writer = tables::connect(dir)?;
+        let writer = tables::connect_writer(dir)?;
         schema::check(migrate::read(&writer)?)?;
         Ok(Self {
             writer: Writer::start(writer),

@@ -1,6 +1,7 @@
 //! The statements on `views.db`, each for use inside a transaction.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -28,6 +29,11 @@ pub(super) const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS integer)";
 /// then flushes less at a time, and the log's own commits do not wait for it as long.
 const CHECKPOINT_PAGES: u32 = 200;
 
+/// Steps of a statement, most of them far below a microsecond, after which the thread that writes lets others
+/// have its core. A system may leave the log's writer waiting behind it for milliseconds, even where
+/// another core is free.
+const STEPS_AT_ONCE: i32 = 1_000;
+
 /// Statements kept prepared per connection: every query of every view.
 const STATEMENTS: usize = 64;
 
@@ -49,6 +55,23 @@ pub(super) fn connect(dir: &Path) -> Result<Connection, OpenError> {
         path: path.clone(),
         source,
     })
+}
+
+/// The connection that writes. Whatever it does, a page of the live view or an index of a new one, stands back
+/// behind what waits for its core.
+pub(super) fn connect_writer(dir: &Path) -> Result<Connection, OpenError> {
+    let connection = connect(dir)?;
+    let go_on = || {
+        thread::yield_now();
+        false
+    };
+    connection
+        .progress_handler(STEPS_AT_ONCE, Some(go_on))
+        .map_err(|source| OpenError::Open {
+            path: dir.join(FILE),
+            source,
+        })?;
+    Ok(connection)
 }
 
 /// A connection that changes nothing; `None` if there is no file.
