@@ -149,14 +149,15 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
     }
 }
 
-/// An answer that comes late and names another charge than the one that pays for the order is no trouble of the order's: it is
-/// kept in the saga's own event, and the charge is found when the books are compared, and given back.
+/// An answer that comes late and names another charge than the one that pays for the order, or has paid for it before it went back,
+/// is no trouble of the order's: it is kept in the saga's own event, and the charge is found when the books are compared, and given
+/// back.
 fn pays_for_nothing(desk: &Desk<'_>, done: &StepDone) -> bool {
     let is_charge = done.step == PAY || done.step == LATE_CHARGE;
     let named: Option<MoneyOutput> = is_charge
         .then(|| serde_json::from_value(done.output.clone()).ok())
         .flatten();
-    named.is_some_and(|named| desk.keeps_another(&named.reference))
+    named.is_some_and(|named| desk.has_others(&named.reference))
 }
 
 /// A charge counts whenever it is found; whether there still is an order for it is the order's affair.

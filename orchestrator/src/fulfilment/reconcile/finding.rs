@@ -137,7 +137,22 @@ pub struct Finding {
 
 const BOTH_GONE: &str = "The money went back and the parcel had left: ask for one of them, or let it be, and settle this.";
 
+const ONLY_ONE: &str = "The charge on record is gone at the provider, and this one is there. Find out which of them pays for the order; if neither does, give this one back at the provider and cancel the order.";
+
 impl Finding {
+    /// What a second charge is where the first one is not there any more: given back by itself, it would leave a book that
+    /// nobody has paid for.
+    #[must_use]
+    pub fn of_the_only_charge(&self) -> Self {
+        Self {
+            code: "charge-by-another-name",
+            suggestion: ONLY_ONE,
+            fix: Safety::Person,
+            remedy: Remedy::Person,
+            ..self.clone()
+        }
+    }
+
     /// What is left of a refund made at the provider once it is on record, where the parcel cannot be called off any more.
     #[must_use]
     pub fn of_a_parcel_that_left(&self) -> Self {

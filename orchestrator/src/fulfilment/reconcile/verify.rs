@@ -9,6 +9,10 @@ use crate::fulfilment::steps::*;
 use crate::providers::ports::{ChargeName, Found, Refund};
 use crate::saga::key;
 use aggregates::ids;
+use aggregates::payment::Payment;
+use aggregates::saga::Phase;
+
+const REFUNDED_OUTSIDE: &str = "refunded-outside";
 
 /// What becomes of a finding after a second look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,7 @@ impl Reconciler {
                 };
                 absent(finding, &providers.payments.probe_refund(refund).await)
             }
+            (Books::Payment, "second-charge") => self.look_at_kept(finding, inside).await,
             (Books::Payment, code) if is_of_one_charge(code) => {
                 self.look_at_charge(finding, inside).await
             }
@@ -62,8 +67,37 @@ impl Reconciler {
                 None => Look::Refuted,
             },
             Found::Nothing | Found::Refused(_) => Look::Stands(Box::new(finding)),
-            // Money on its way changes sums that are known; whether there is a charge at all it leaves open.
-            Found::Undecided(_) if finding.kind != Kind::LogOnly => Look::Stands(Box::new(finding)),
+            // Money on its way changes sums that are known. Whether there is a charge at all it leaves open, and whether all of it
+            // really went back.
+            Found::Undecided(_)
+                if finding.kind != Kind::LogOnly && finding.code != REFUNDED_OUTSIDE =>
+            {
+                Look::Stands(Box::new(finding))
+            }
+            Found::Undecided(_) | Found::Unknown(_) => Look::Open,
+        }
+    }
+
+    /// A second charge pays for nothing only as long as the first one is there. What is undone goes back either way.
+    async fn look_at_kept(&self, finding: Finding, inside: &Inside) -> Look {
+        let kept = inside.facts.payment.as_ref().and_then(Payment::kept);
+        let Some(kept) = kept else {
+            return Look::Stands(Box::new(finding));
+        };
+        let undone = matches!(inside.saga.phase, Phase::Unwinding | Phase::Unwound);
+        let charge = ChargeName {
+            order_id: inside.order_id,
+            charge_ref: kept.provider_ref.clone(),
+            charged_after: charged_after(&inside.saga),
+        };
+        match self.fulfilment.providers.payments.find(charge).await {
+            Found::Done(now) if undone || now.returned.amount == 0 => {
+                Look::Stands(Box::new(finding))
+            }
+            Found::Done(_) | Found::Nothing | Found::Refused(_) => {
+                Look::Stands(Box::new(finding.of_the_only_charge()))
+            }
+            Found::Undecided(_) if undone => Look::Stands(Box::new(finding)),
             Found::Undecided(_) | Found::Unknown(_) => Look::Open,
         }
     }
@@ -76,6 +110,7 @@ fn is_of_one_charge(code: &str) -> bool {
         "partly-refunded",
         "refund-differs",
         "canceled-and-kept",
+        REFUNDED_OUTSIDE,
     ];
     codes.contains(&code)
 }

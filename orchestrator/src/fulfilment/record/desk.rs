@@ -102,11 +102,12 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// Whether the order is paid by another charge than this one.
-    pub(super) fn keeps_another(&self, reference: &str) -> bool {
+    /// Whether the order is or was paid by other charges than this one.
+    pub(super) fn has_others(&self, reference: &str) -> bool {
         let payment = self.facts.payment.as_ref();
-        let kept = payment.and_then(Payment::kept);
-        kept.is_some_and(|kept| kept.provider_ref != reference)
+        let paying = payment.map(|payment| payment.charges.iter().filter(|charge| !charge.excess));
+        let mut paying = paying.into_iter().flatten().peekable();
+        paying.peek().is_some() && paying.all(|charge| charge.provider_ref != reference)
     }
 
     pub(super) fn order(&mut self, action: order::Action) -> Result<(), RecordError> {

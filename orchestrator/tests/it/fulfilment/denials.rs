@@ -10,6 +10,8 @@ use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::Fulfilment;
 use orchestrator::fulfilment::hints::{About, Claim, Claimed, Heard, Port};
 use orchestrator::fulfilment::limits::Limits;
+use orchestrator::fulfilment::reconcile::Mode;
+use orchestrator::fulfilment::reconcile::report::Action;
 use orchestrator::providers::ports::{
     Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
     Refund,
@@ -19,7 +21,7 @@ use orchestrator::providers::simulator::ledger::Op;
 use uuid::Uuid;
 
 use super::mismatches::return_a_part;
-use super::reconciles::{count, kept};
+use super::reconciles::{codes, compare, count, kept, plant_charge, plant_refund};
 use super::shop::{Setup, Shop, TOTAL, eventually};
 
 /// What is said when somebody asks after a charge; nothing: what is true.
@@ -217,4 +219,46 @@ async fn a_denied_charge_that_went_back_in_parts_is_imported_and_its_book_called
         (count(&effects, Op::Refund), count(&effects, Op::Cancel)),
         (2, 1)
     );
+}
+
+/// Given back like a second charge, it would leave a book on its way that nobody has paid for.
+#[tokio::test]
+async fn the_only_charge_that_a_provider_still_has_is_given_back_by_nobody_but_a_person() {
+    let shop = shop(|simulator| {
+        let answer = || Some(Found::Nothing);
+        Arc::new(Till { simulator, answer })
+    })
+    .await;
+    let order = shop.shipped("a").await;
+    plant_charge(&shop, order, "paid once more").await;
+    for action in [Action::Parked, Action::UnderWay] {
+        let report = compare(&shop, Mode::Automatic).await;
+        assert_eq!(codes(&report), [("charge-by-another-name", action)]);
+    }
+    assert!(!shop.effects(order).contains(&Op::Refund));
+}
+
+#[tokio::test]
+async fn a_refund_that_a_list_shows_and_its_provider_does_not_stand_by_yet_is_not_imported() {
+    static THROUGH: AtomicBool = AtomicBool::new(false);
+    let shop = shop(|simulator| {
+        let answer = || {
+            let through = THROUGH.load(Ordering::SeqCst);
+            (!through).then(|| Found::Undecided("the money is on its way back".into()))
+        };
+        Arc::new(Till { simulator, answer })
+    })
+    .await;
+    let order = shop.shipped("a").await;
+    let payment = shop.fulfilment.payment(order).await.unwrap().unwrap().value;
+    plant_refund(&shop, order, &payment.charges[0].provider_ref).await;
+    let before = shop.story(order).await;
+    assert_eq!(codes(&compare(&shop, Mode::Automatic).await), []);
+    assert_eq!(shop.story(order).await, before);
+    THROUGH.store(true, Ordering::SeqCst);
+    let report = compare(&shop, Mode::Automatic).await;
+    assert_eq!(codes(&report), [("refunded-outside", Action::Fixed)]);
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    shop.close().await;
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use eventstore::testing::TestDatabase;
 use futures_util::StreamExt;
 
 use super::canary::{self, canary};
@@ -78,10 +79,24 @@ async fn killer(town: &mut Town, done: &AtomicUsize, crowd: usize) -> BTreeSet<S
     met
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_under_every_fault_and_killed_processes_finds_every_promise_kept() {
-    let setup = Setup::default()
+    storm("sqlite", Setup::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn such_a_crowd_finds_every_promise_kept_on_postgres_too() {
+    let database = TestDatabase::create();
+    let setup = Setup {
+        database: Some(database.url()),
+        ..Setup::default()
+    };
+    storm("postgres", setup).await;
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn storm(store: &str, setup: Setup) {
+    let setup = setup
         .shop(&[
             "--payment-budget",
             "2s",
@@ -116,7 +131,7 @@ async fn a_crowd_under_every_fault_and_killed_processes_finds_every_promise_kept
     let found = checker::check(&evidence);
     let (met, (shop_kills, world_kills)) = (met.len(), kills());
     println!(
-        "figure: storm seed={} orders={orders} met-a-fault={met} shop-kills={shop_kills} provider-kills={world_kills} charges={} \
+        "figure: storm store={store} seed={} orders={orders} met-a-fault={met} shop-kills={shop_kills} provider-kills={world_kills} charges={} \
          refunds={} shipments={} canceled={} parked={} calm-after={:.1}s double={} lost={} sagas-without-due-time={} \
          kept-by-ledger={} kept-by-log={} violations={}",
         super::weather::SEED,
