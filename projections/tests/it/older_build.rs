@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::oracle::expected;
 use crate::story::{Life, life, order_of};
+use crate::verbs::running;
 use crate::world::{World, append, literal, tamper};
 
 /// As if a build had kept the customer view that knew none of these events: they are parked in order, and
@@ -53,12 +54,18 @@ async fn half_known(world: &World, number: u64) -> Vec<RecordedEvent> {
     let story = life(number, Life::Delivered);
     append(&world.log, story.order_id, &story.appends[0]).await;
     world.catch_up().await;
+    rest_of(world, number).await
+}
+
+/// Writes what comes after an order's beginning, and gives what the view is to take of it.
+async fn rest_of(world: &World, number: u64) -> Vec<RecordedEvent> {
+    let story = life(number, Life::Delivered);
     let known = world.log.head().await.unwrap();
     for events in &story.appends[1..] {
         append(&world.log, story.order_id, events).await;
     }
     let rest = world.log.read_all(known, 1_000, None).await.unwrap().events;
-    let ours = ["order", "payment", "delivery"];
+    let ours = ["order", "payment", "delivery", "kakao"];
     let of_view = |event: &RecordedEvent| ours.contains(&event.stream.category.as_str());
     rest.into_iter().filter(of_view).collect()
 }
@@ -84,6 +91,33 @@ async fn what_an_older_build_did_not_know_is_taken_at_start_by_one_that_does() {
             .unwrap();
         let told: Vec<_> = row.timeline.iter().map(|entry| &*entry.event).collect();
         assert!(told.ends_with(&["Delivered", "OrderDelivered"]), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_to_be_taken_key_by_key_is_taken_by_folding_the_view_anew() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        let too_many = 0..101;
+        for number in too_many.clone() {
+            let story = life(number, Life::Delivered);
+            append(&world.log, story.order_id, &story.appends[0]).await;
+        }
+        world.catch_up().await;
+        for number in too_many {
+            let unknown = rest_of(&world, number).await;
+            left_parked(&world, order_of(number), &unknown, true).await;
+        }
+        running(&world.views, async || {
+            world.views.parked_keys(View::Customer).await.unwrap() == 0
+        })
+        .await;
+        let wanted = world.views.rebuild_wanted(View::Customer).await.unwrap();
+        assert_eq!(wanted, None);
+        world.catch_up().await;
+        let whole = expected(&world.log).await.customers;
+        assert!(world.shown().await.customers == whole, "as a fresh replay");
     })
     .await;
 }
