@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use eventstore::testing::{TestLog, each_backend};
 use eventstore::{Position, RecordedEvent};
 use projections::{Cause, View};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::oracle::expected;
-use crate::story::{Life, life, order_of};
-use crate::verbs::running;
+use crate::story::{Life, late_message, life, order_of};
+use crate::verbs::{SOON, running};
 use crate::world::{World, append, literal, tamper};
 
 /// As if a build had kept the customer view that knew none of these events: they are parked in order, and
@@ -187,6 +188,39 @@ async fn two_processes_that_take_the_same_at_once_take_it_once() {
     }
     world.catch_up().await;
     world.views.rebuild(View::Customer, |_| {}).await.unwrap();
+    assert_eq!(
+        world.shown().await.customers,
+        expected(&world.log).await.customers
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_build_parks_behind_a_key_that_was_set_free_is_taken_by_the_next_one() {
+    let world = World::open(TestLog::postgres()).await;
+    let older = world.second().await;
+    let unknown = half_known(&world, 1).await;
+    // Nobody takes what has no cause, and whoever begins now remembers that the key stands still.
+    left_parked(&world, order_of(1), &unknown, false).await;
+    let stop = CancellationToken::new();
+    let running = {
+        let (older, stop) = (older.clone(), stop.clone());
+        tokio::spawn(async move { older.run(View::Customer, stop).await })
+    };
+    let seen = world.live(2, Life::Delivered).await;
+    older.wait_until(View::Customer, seen, SOON).await.unwrap();
+    tamper(&world.at, "DELETE FROM projection_parked");
+    left_parked(&world, order_of(1), &unknown, true).await;
+    world.catch_up().await;
+    let parked = async || world.views.parked_keys(View::Customer).await.unwrap();
+    assert_eq!(parked().await, 0, "it was set free");
+
+    let late = append(&world.log, order_of(1), &[late_message(1)]).await;
+    older.wait_until(View::Customer, late, SOON).await.unwrap();
+    assert_eq!(parked().await, 1, "the older build does not know");
+    stop.cancel();
+    running.await.unwrap();
+    world.catch_up().await;
+    assert_eq!(parked().await, 0);
     assert_eq!(
         world.shown().await.customers,
         expected(&world.log).await.customers
