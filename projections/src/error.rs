@@ -75,6 +75,12 @@ pub enum StoreError {
     /// The group of commits that a write was in failed as a whole.
     #[error("the views' commit failed: {0}")]
     Group(String),
+    /// There was no answer for so long that it was waited for no longer.
+    #[error("the views' store has not answered within {within:?}")]
+    Silent {
+        /// How long.
+        within: Duration,
+    },
     /// The writer thread is gone.
     #[error("the views' writer has ended")]
     WriterGone,

@@ -142,10 +142,14 @@ impl<P: Projection> Projector<P> {
             .await
     }
 
-    /// Takes what an older build parked because it did not know its type, if this one does.
+    /// Takes what an older build parked because it did not know its type, if this one does, and what it has parked as
+    /// following that since: a release leaves the checkpoint where it is, so that a projector which has seen the key
+    /// stand still may store one more page.
     pub(crate) async fn take_what_was_unknown(&mut self, site: &Site) -> Result<Paged, RunError> {
         let store = &site.store;
-        let mut keys: Vec<Uuid> = Vec::new();
+        let mut keys = store
+            .keys_without_cause(P::TABLE, self.generation, KEYS_RELEASED + 1)
+            .await?;
         for of in store.unknown_types(P::TABLE, self.generation).await? {
             if codec::knows(&of.event_type, of.schema_version) {
                 let more = store.keys_of_unknown(P::TABLE, self.generation, of, KEYS_RELEASED + 1);
@@ -160,7 +164,7 @@ impl<P: Projection> Projector<P> {
         tracing::info!(
             view = site.name(),
             keys = keys.len(),
-            "this build knows events that were parked as unknown, taking them"
+            "nothing is in the way of events that were parked any more, taking them"
         );
         let outcome = self.release(site, &keys).await?;
         let (at, recorded_at) = (self.checkpoint, self.recorded_at);

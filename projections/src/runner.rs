@@ -237,7 +237,12 @@ async fn open<P: Projection>(site: &Site) -> Result<Projector<P>, RunError> {
     if generation.rebuild_wanted.is_some() {
         site.live.want_rebuild();
     }
-    timely(site, resume(site, generation)).await
+    let projector = timely(site, resume(site, generation)).await?;
+    // What an older build could not take may be more than this table can be given.
+    if look().await?.rebuild_wanted.is_some() {
+        site.live.want_rebuild();
+    }
+    Ok(projector)
 }
 
 /// Rebuilds a view whose definition has changed, or waits a little for whoever is at it: whether it is done shows in

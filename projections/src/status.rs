@@ -6,6 +6,7 @@ use chrono::Utc;
 use eventstore::Position;
 use futures_util::future::try_join_all;
 use serde::Serialize;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::error::{RunError, StoreError, chain};
@@ -19,6 +20,12 @@ use crate::verbs::{Verbs, pause_of};
 
 /// Parked keys named in a status; their count is always exact.
 pub const PARKED_LISTED: usize = 100;
+
+/// How long the store of a view is waited for by whoever looks at all of them, again and again.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// How long it is waited for by whoever wants to know more.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the projection of a view is doing in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +62,7 @@ pub enum LagReason {
     Failing,
     /// Nobody projects it: it has not moved for longer than [`Options::stuck_after`](crate::Options).
     NoOwner,
-    /// What keeps it cannot be asked; the position is the last one that this process knows of.
+    /// What keeps it cannot be asked, or does not answer; the position is the last one that this process knows of.
     StoreUnreachable,
 }
 
@@ -131,17 +138,21 @@ struct Stored {
 impl Projections {
     /// How all views are. Fails only if the log cannot be asked.
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, RunError> {
-        self.statuses(PARKED_LISTED).await
+        self.statuses(PARKED_LISTED, LOOK).await
     }
 
-    /// How all views are, but for the names of what is parked.
+    /// How all views are, but for the names of what is parked. A store that does not answer at once is not waited for.
     pub async fn lags(&self) -> Result<Vec<ProjectionStatus>, RunError> {
-        self.statuses(0).await
+        self.statuses(0, GLANCE).await
     }
 
-    async fn statuses(&self, listed: usize) -> Result<Vec<ProjectionStatus>, RunError> {
+    async fn statuses(
+        &self,
+        listed: usize,
+        within: Duration,
+    ) -> Result<Vec<ProjectionStatus>, RunError> {
         // At once: a store that is away is waited for, and should not be twice.
-        try_join_all(View::ALL.map(|view| self.site(view).status(listed))).await
+        try_join_all(View::ALL.map(|view| self.site(view).status_within(listed, within))).await
     }
 
     /// How one view is.
@@ -177,7 +188,16 @@ impl Projections {
 
 impl Site {
     pub(crate) async fn status(&self, listed: usize) -> Result<ProjectionStatus, RunError> {
-        let stored = self.stored(listed).await;
+        self.status_within(listed, LOOK).await
+    }
+
+    async fn status_within(
+        &self,
+        listed: usize,
+        within: Duration,
+    ) -> Result<ProjectionStatus, RunError> {
+        let stored = timeout(within, self.stored(listed)).await;
+        let stored = stored.unwrap_or(Err(StoreError::Silent { within }));
         let head = self.log.head().await?;
         let position = match &stored {
             Ok(stored) => stored.generation.checkpoint.position,

@@ -142,6 +142,16 @@ impl Store {
         on_each!(self, store => store.keys_of_unknown(def, generation, of, limit))
     }
 
+    /// Keys of which what is parked only follows, with nothing before it that it could follow.
+    pub(crate) async fn keys_without_cause(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        limit: usize,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        on_each!(self, store => store.keys_without_cause(def, generation, limit))
+    }
+
     /// Whether nothing can be written any more. In Postgres every write has a connection of its own, so that none of them ends
     /// the others.
     pub(crate) fn has_ended(&self) -> bool {

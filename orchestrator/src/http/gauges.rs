@@ -2,7 +2,9 @@
 
 use eventstore::EventStore;
 use projections::{LagReason, Projections};
+use tokio::time::timeout;
 
+use super::operation::STORE_ANSWERS_WITHIN;
 use crate::fulfilment::Fulfilment;
 use crate::providers::guard::Position;
 
@@ -34,10 +36,15 @@ impl Gauges {
         self.refresh_store();
         self.refresh_providers();
         metrics::gauge!("bookmarket_sagas_in_hand").set(self.fulfilment.engine().live() as f64);
-        if let Ok(head) = self.store.head().await {
+        // Whoever scrapes gives up on an answer that does not come, and would have none of the other measurements either.
+        let (head, lags) = tokio::join!(
+            timeout(STORE_ANSWERS_WITHIN, self.store.head()),
+            timeout(STORE_ANSWERS_WITHIN, self.projections.lags()),
+        );
+        if let Ok(Ok(head)) = head {
             metrics::gauge!("bookmarket_log_position").set(head.0 as f64);
         }
-        let Ok(views) = self.projections.lags().await else {
+        let Ok(Ok(views)) = lags else {
             return;
         };
         for view in views {

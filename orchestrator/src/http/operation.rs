@@ -19,7 +19,7 @@ use crate::providers::guard::{Position, Reading};
 
 /// How long the store may take to answer before the process counts as not ready. Probes usually wait a second or
 /// two themselves.
-const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a process is
 #[derive(Debug, Serialize, ToSchema)]

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use eventstore::testing::{TestLog, each_backend};
 use eventstore::{Position, RecordedEvent};
 use projections::{Cause, View};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::oracle::expected;
-use crate::story::{Life, life, order_of};
+use crate::story::{Life, late_message, life, order_of};
+use crate::verbs::{SOON, running};
 use crate::world::{World, append, literal, tamper};
 
 /// As if a build had kept the customer view that knew none of these events: they are parked in order, and
@@ -53,12 +55,18 @@ async fn half_known(world: &World, number: u64) -> Vec<RecordedEvent> {
     let story = life(number, Life::Delivered);
     append(&world.log, story.order_id, &story.appends[0]).await;
     world.catch_up().await;
+    rest_of(world, number).await
+}
+
+/// Writes what comes after an order's beginning, and gives what the view is to take of it.
+async fn rest_of(world: &World, number: u64) -> Vec<RecordedEvent> {
+    let story = life(number, Life::Delivered);
     let known = world.log.head().await.unwrap();
     for events in &story.appends[1..] {
         append(&world.log, story.order_id, events).await;
     }
     let rest = world.log.read_all(known, 1_000, None).await.unwrap().events;
-    let ours = ["order", "payment", "delivery"];
+    let ours = ["order", "payment", "delivery", "kakao"];
     let of_view = |event: &RecordedEvent| ours.contains(&event.stream.category.as_str());
     rest.into_iter().filter(of_view).collect()
 }
@@ -84,6 +92,33 @@ async fn what_an_older_build_did_not_know_is_taken_at_start_by_one_that_does() {
             .unwrap();
         let told: Vec<_> = row.timeline.iter().map(|entry| &*entry.event).collect();
         assert!(told.ends_with(&["Delivered", "OrderDelivered"]), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_to_be_taken_key_by_key_is_taken_by_folding_the_view_anew() {
+    each_backend(async |at: TestLog| {
+        let world = World::open(at).await;
+        let too_many = 0..101;
+        for number in too_many.clone() {
+            let story = life(number, Life::Delivered);
+            append(&world.log, story.order_id, &story.appends[0]).await;
+        }
+        world.catch_up().await;
+        for number in too_many {
+            let unknown = rest_of(&world, number).await;
+            left_parked(&world, order_of(number), &unknown, true).await;
+        }
+        running(&world.views, async || {
+            world.views.parked_keys(View::Customer).await.unwrap() == 0
+        })
+        .await;
+        let wanted = world.views.rebuild_wanted(View::Customer).await.unwrap();
+        assert_eq!(wanted, None);
+        world.catch_up().await;
+        let whole = expected(&world.log).await.customers;
+        assert!(world.shown().await.customers == whole, "as a fresh replay");
     })
     .await;
 }
@@ -153,6 +188,39 @@ async fn two_processes_that_take_the_same_at_once_take_it_once() {
     }
     world.catch_up().await;
     world.views.rebuild(View::Customer, |_| {}).await.unwrap();
+    assert_eq!(
+        world.shown().await.customers,
+        expected(&world.log).await.customers
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_build_parks_behind_a_key_that_was_set_free_is_taken_by_the_next_one() {
+    let world = World::open(TestLog::postgres()).await;
+    let older = world.second().await;
+    let unknown = half_known(&world, 1).await;
+    // Nobody takes what has no cause, and whoever begins now remembers that the key stands still.
+    left_parked(&world, order_of(1), &unknown, false).await;
+    let stop = CancellationToken::new();
+    let running = {
+        let (older, stop) = (older.clone(), stop.clone());
+        tokio::spawn(async move { older.run(View::Customer, stop).await })
+    };
+    let seen = world.live(2, Life::Delivered).await;
+    older.wait_until(View::Customer, seen, SOON).await.unwrap();
+    tamper(&world.at, "DELETE FROM projection_parked");
+    left_parked(&world, order_of(1), &unknown, true).await;
+    world.catch_up().await;
+    let parked = async || world.views.parked_keys(View::Customer).await.unwrap();
+    assert_eq!(parked().await, 0, "it was set free");
+
+    let late = append(&world.log, order_of(1), &[late_message(1)]).await;
+    older.wait_until(View::Customer, late, SOON).await.unwrap();
+    assert_eq!(parked().await, 1, "the older build does not know");
+    stop.cancel();
+    running.await.unwrap();
+    world.catch_up().await;
+    assert_eq!(parked().await, 0);
     assert_eq!(
         world.shown().await.customers,
         expected(&world.log).await.customers

@@ -129,6 +129,14 @@ async fn a_second_rebuild_of_the_same_view_is_refused_and_one_of_another_view_is
             second,
             Err(RebuildError::Running { view: "customer" })
         ));
+        if let TestLog::Postgres(_) = world.at {
+            // As another process would ask.
+            let elsewhere = world.second().await.rebuild(View::Customer, |_| {}).await;
+            assert!(matches!(
+                elsewhere,
+                Err(RebuildError::Running { view: "customer" })
+            ));
+        }
         world.views.rebuild(View::Message, |_| {}).await.unwrap();
         let status = world.views.status_of(View::Customer).await.unwrap();
         assert!(status.rebuild.is_some(), "the status shows the bar");

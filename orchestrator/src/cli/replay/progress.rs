@@ -76,9 +76,14 @@ impl Progress {
     pub(super) fn tell(&mut self, step: &Step) {
         match &mut self.shown {
             Shown::Bar(bar) => {
+                let is_first = bar.length() == Some(0);
                 bar.set_length(u64::try_from(step.total).unwrap_or_default());
                 bar.set_position(u64::try_from(step.position).unwrap_or_default());
                 bar.set_message(words(&step.phase).to_owned());
+                if is_first {
+                    // What had been done before says nothing about how fast it goes now.
+                    bar.reset_eta();
+                }
             }
             Shown::Lines(last) => {
                 let fresh = |(at, phase): &(Instant, String)| {
@@ -128,4 +133,38 @@ fn bar(view: &str) -> ProgressBar {
     ProgressBar::new(0)
         .with_style(style)
         .with_prefix(view.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::ProgressDrawTarget;
+
+    use super::*;
+
+    fn reading(position: i64) -> Step {
+        Step {
+            phase: String::from("reading"),
+            position,
+            total: 1_000_000,
+            per_second: 0.0,
+            eta_seconds: None,
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_rebuild_had_read_does_not_count_as_the_pace_of_this_one() {
+        let mut progress = Progress {
+            view: "customer",
+            shown: Shown::Bar(ProgressBar::with_draw_target(
+                Some(0),
+                ProgressDrawTarget::hidden(),
+            )),
+        };
+        let Shown::Bar(bar) = &progress.shown else {
+            unreachable!("just made")
+        };
+        let bar = bar.clone();
+        progress.tell(&reading(900_000));
+        assert!(bar.per_sec() < 1.0, "{}", bar.per_sec());
+    }
 }

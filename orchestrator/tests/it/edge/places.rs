@@ -5,10 +5,13 @@ use std::process::Command;
 use eventstore::testing::TestDatabase;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::NoTls;
 
 use super::child::{Serving, bookmarket, complaint, last_line, run, with};
-use super::server::{Answer, order};
+use super::server::{Answer, PATIENCE, order};
+use super::silent_log::behind_a_proxy;
+use crate::broker::proxy::Weather;
 
 /// The log in one database, customers in another one, messages in a directory.
 struct Scattered {
@@ -99,9 +102,9 @@ async fn views_at_places_of_their_own_answer_as_one_shop() {
     let orders = get(&serving, &format!("/orders?atLeast={token}")).await;
     assert_eq!(orders["page"]["count"], 3);
     let sent = |list: &Value| list["page"]["count"] == 3;
-    let deadline = tokio::time::Instant::now() + super::server::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while !sent(&get(&serving, "/kakaomsgs?state=sent").await) {
-        assert!(tokio::time::Instant::now() < deadline, "nothing is sent");
+        assert!(Instant::now() < deadline, "nothing is sent");
     }
     let found = shop.json(&["doctor"]);
     let good = |check: &str| {
@@ -141,4 +144,46 @@ async fn views_at_places_of_their_own_answer_as_one_shop() {
     }
     let messages = shop.folder.path().join("messages").join("views.db");
     assert!(messages.is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_whose_database_says_nothing_is_told_as_such_beside_the_others() {
+    let shop = Scattered::new();
+    shop.json(&["migrate"]);
+    let (proxy, url) = behind_a_proxy(&shop.customers.url()).await;
+    let mut command = shop.command();
+    command
+        .env_remove("BOOKMARKET_CUSTOMER_VIEW_URL_FILE")
+        .env("BOOKMARKET_CUSTOMER_VIEW_URL", url);
+    let serving = Serving::start(command);
+    place(&serving).await;
+    let reasons = async || {
+        let ready = get(&serving, "/readyz").await;
+        let told = ready["projections"].as_array().expect("views").clone();
+        told.iter()
+            .map(|it| it["lagReason"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let until = async |customer: Option<&str>| {
+        let wanted = [customer.map(str::to_owned), None, None];
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = reasons().await;
+            if told == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it is still {told:?}");
+        }
+    };
+    until(None).await;
+    proxy.set(Weather::Held);
+    until(Some("store-unreachable")).await;
+    let scraped = reqwest::get(format!("{}/metrics", serving.url));
+    let scraped = timeout(PATIENCE, scraped).await.expect("in time");
+    let metrics = Answer::of(scraped.expect("an answer")).await.text();
+    let gauge =
+        "bookmarket_projection_lag_reason{view=\"customer\",reason=\"store-unreachable\"} 1\n";
+    assert!(metrics.contains(gauge), "{metrics}");
+    proxy.set(Weather::Fair);
+    until(None).await;
 }

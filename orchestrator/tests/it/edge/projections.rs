@@ -201,13 +201,16 @@ async fn a_paused_view_is_told_by_status_metrics_and_readiness_and_makes_nothing
         assert!(reason.ends_with("maintenance"), "{reason}");
         let ready = server.get("/readyz").await;
         assert_eq!(ready.status, 200);
-        assert_eq!(ready.body()["projections"][0]["lagReason"], "paused");
+        let ready = ready.body()["projections"][0].clone();
+        assert_eq!(ready["lagReason"], "paused");
+        assert!(ready["lag"].as_i64() > Some(0) && ready["lagSeconds"].as_f64() > Some(0.0), "{ready}");
         let metrics = server.get("/metrics").await.text();
         let gauge = |reason: &str, value: u8| {
             format!("bookmarket_projection_lag_reason{{view=\"customer\",reason=\"{reason}\"}} {value}\n")
         };
         assert!(metrics.contains(&gauge("paused", 1)), "{metrics}");
         assert!(metrics.contains(&gauge("no-owner", 0)));
+        assert!(lag_of("positions", &metrics) >= 1.0 && lag_of("seconds", &metrics) > 0.0, "{metrics}");
         assert!(metrics.contains("bookmarket_projection_restarts_total{view=\"customer\"} 0"));
 
         let resumed = server
@@ -218,8 +221,22 @@ async fn a_paused_view_is_told_by_status_metrics_and_readiness_and_makes_nothing
             .eventually("/projections/customer", |status| status["projection"]["lag"] == 0)
             .await;
         assert_eq!(server.get("/mypages").await.body()["page"]["count"], 1);
+        let at_rest = |ready: &Value| {
+            let customer = &ready["projections"][0];
+            customer["lag"] == 0 && customer["lagSeconds"] == 0.0 && customer["lagReason"].is_null()
+        };
+        server.eventually("/readyz", at_rest).await;
+        let metrics = server.get("/metrics").await.text();
+        assert_eq!([lag_of("positions", &metrics), lag_of("seconds", &metrics)], [0.0, 0.0], "{metrics}");
     })
     .await;
+}
+
+/// How far the customer view is behind, as it is scraped.
+fn lag_of(unit: &str, metrics: &str) -> f64 {
+    let name = format!("bookmarket_projection_lag_{unit}{{view=\"customer\"}} ");
+    let found = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    found.expect("it is measured").parse().expect("a number")
 }
 
 /// A process on a data directory, and questions to it.

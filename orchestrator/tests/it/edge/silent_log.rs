@@ -14,7 +14,7 @@ use crate::broker::proxy::{Proxy, Weather};
 const CLIENT_PATIENCE: Duration = Duration::from_secs(25);
 
 /// The same database, reached through a proxy.
-async fn behind_a_proxy(url: &str) -> (Proxy, String) {
+pub(super) async fn behind_a_proxy(url: &str) -> (Proxy, String) {
     let mut url = reqwest::Url::parse(url).expect("a URL");
     let server = url.socket_addrs(|| Some(5432)).expect("an address")[0];
     let proxy = Proxy::start(server).await;

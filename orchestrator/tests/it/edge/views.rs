@@ -1,9 +1,11 @@
 //! Reading views over HTTP: pages, filters, and reading one's own writes.
 
+use std::time::Instant;
+
 use reqwest::Method;
 use serde_json::Value;
 
-use super::server::{Answer, Backend, TestServer, on_each_backend, order, order_paid_by};
+use super::server::{Answer, Backend, PATIENCE, TestServer, on_each_backend, order, order_paid_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_makes_a_view_show_what_its_holder_has_done() {
@@ -171,6 +173,33 @@ async fn a_view_is_rebuilt_while_it_is_read() {
             all["_embedded"]["projections"].as_array().map(Vec::len),
             Some(3)
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_rebuild_of_a_view_is_a_conflict_while_the_first_one_is_under_way() {
+    on_each_backend(async |server| {
+        server.placed("33").await;
+        let rebuild = async || {
+            let path = "/projections/customer/rebuild";
+            server.post(path, &Value::Null).await
+        };
+        let deadline = Instant::now() + PATIENCE;
+        // The first one may be over before the second is asked for; both never start at once.
+        let refused = loop {
+            let (one, other) = tokio::join!(rebuild(), rebuild());
+            if let Some(refused) = [one, other].into_iter().find(|it| it.status != 202) {
+                break refused;
+            }
+            assert!(Instant::now() < deadline, "none was refused");
+        };
+        let problem = refused.is_problem("conflict", 409);
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains("rebuilt already"), "{detail}");
+        let done = |status: &Value| status["lastRebuild"]["state"] == "done";
+        server.eventually("/projections/customer", done).await;
+        assert_eq!(rebuild().await.status, 202, "now it may");
     })
     .await;
 }

@@ -145,6 +145,23 @@ impl PostgresViews {
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
+
+    pub(crate) async fn keys_without_cause(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        limit: usize,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = "WITH firsts AS (SELECT key, min(position) AS position FROM projection_parked
+                                   WHERE view = $1 AND generation = $2 GROUP BY key)
+                   SELECT key FROM firsts JOIN projection_parked USING (key, position)
+                   WHERE view = $1 AND generation = $2 AND cause = 'follows' LIMIT $3";
+        let client = self.pool.get().await?;
+        let rows = client
+            .query(sql, &[&def.view, &generation, &most(limit)])
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
 }
 
 fn most(limit: usize) -> i64 {

@@ -169,6 +169,26 @@ impl SqliteViews {
         })
         .await
     }
+
+    pub(crate) async fn keys_without_cause(
+        &self,
+        def: &'static TableDef,
+        generation: i64,
+        limit: usize,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "WITH firsts AS (SELECT key, min(position) AS position FROM projection_parked
+                                 WHERE view = ?1 AND generation = ?2 GROUP BY key)
+                 SELECT key FROM firsts JOIN projection_parked USING (key, position)
+                 WHERE view = ?1 AND generation = ?2 AND cause = 'follows' LIMIT ?3",
+            )?;
+            let wanted = params![def.view, generation, most(limit)];
+            let keys = statement.query_map(wanted, |row| tables::uuid(row, 0))?;
+            Ok(keys.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
 }
 
 fn most(limit: usize) -> i64 {

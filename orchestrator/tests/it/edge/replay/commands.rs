@@ -32,6 +32,11 @@ async fn progress_comes_line_by_line_and_the_result_last() {
             let phases: Vec<&str> = of.iter().filter_map(|it| it["phase"].as_str()).collect();
             assert_eq!(phases.first(), Some(&"reading"));
             assert_eq!(phases.last(), Some(&"catchingUp"));
+            // There is no pace before anything was read; then the rest always takes some time, and in the end none.
+            let mut told = of.iter().skip(1).map(|step| step["etaSeconds"].as_f64());
+            assert!(told.all(|eta| eta >= Some(0.0)), "{of:?}");
+            let last = of.last().map(|step| &step["etaSeconds"]);
+            assert_eq!(last.and_then(|eta| eta.as_f64()), Some(0.0), "{of:?}");
             let positions = of.iter().map(|step| step["position"].as_i64());
             assert!(positions.is_sorted(), "{steps:?}");
         }
