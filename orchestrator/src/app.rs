@@ -297,7 +297,7 @@ impl App {
     }
 
     /// Takes it down in order: not ready, a while of serving as before, no new connections, finish what is in flight, no more
-    /// wake-ups, then the sagas and the workers, who give their leases back.
+    /// wake-ups, of which those that nobody looked at go to others, then the sagas and the workers, who give their leases back.
     pub async fn stop(self) -> Ended {
         let ends = Instant::now() + self.grace;
         let for_answers = self.grace.saturating_sub(self.drain_delay);
@@ -321,7 +321,11 @@ impl App {
         }
         self.pulling.stop.cancel();
         let left_for_sagas = deadline.saturating_duration_since(Instant::now());
-        if !self.edge.fulfilment.engine().drain(left_for_sagas).await {
+        let engine = self.edge.fulfilment.engine();
+        // Others need not wait for a step in hand to get what this process has not looked at.
+        let giving_back = timeout_at(deadline, self.pulling.wakeups.give_back());
+        let (drained, _) = tokio::join!(engine.drain(left_for_sagas), giving_back);
+        if !drained {
             left.push("steps of sagas, which the next process takes up".to_owned());
         }
         // Whoever still waits for what was cut is being told so, and a client that does not read that holds up nobody else.

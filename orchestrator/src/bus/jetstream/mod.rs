@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::connection::Broker;
@@ -65,8 +66,9 @@ struct Shared {
     doubt: watch::Sender<()>,
     arrived: mpsc::UnboundedSender<Message>,
     arrivals: Mutex<mpsc::UnboundedReceiver<Message>>,
-    /// Held by the one question that is open, so that no more arrives than was asked for.
+    /// Held by the one question that is open, so that no more arrives than was asked for. Closed when no more is asked.
     asking: Arc<Semaphore>,
+    leaving: CancellationToken,
 }
 
 /// On the wire.
@@ -94,6 +96,7 @@ impl JetStream {
             arrived,
             arrivals: Mutex::new(arrivals),
             asking: Arc::new(Semaphore::new(1)),
+            leaving: CancellationToken::new(),
         });
         tokio::spawn(keep_up(Arc::downgrade(&shared), doubts, connects));
         tokio::spawn(publish_all(Arc::downgrade(&shared), to_publish));
@@ -132,14 +135,27 @@ impl JetStream {
                         return vec![delivery];
                     }
                 }
-                _ = self.0.asking.acquire() => {}
+                Ok(_) = self.0.asking.acquire() => {}
             }
         }
     }
 
-    /// Waits until what was published is with the broker, or there is no hope of it, and gives back what came too late to be
-    /// looked at.
+    /// Asks for no more, and gives back what came too late to be looked at. Not before the last question is over, as its answer would
+    /// be what was just given back.
+    pub(super) async fn give_back(&self) {
+        self.0.leaving.cancel();
+        let _ = timeout(SILENCE_MAX, self.0.asking.acquire()).await;
+        self.0.asking.close();
+        let mut arrivals = self.0.arrivals.lock().await;
+        while let Ok(message) = arrivals.try_recv() {
+            // Unsaid, it is delivered again after its time.
+            let _ = message.ack_with(AckKind::Nak(None)).await;
+        }
+    }
+
+    /// Waits until what was published is with the broker, or there is no hope of it.
     pub(super) async fn close(&self) {
+        self.give_back().await;
         let hopeful = || self.0.broker.is_connected() && self.0.standing.is_clear();
         let sent = async {
             while self.0.outgoing.capacity() < OUTGOING_MAX && hopeful() {
@@ -147,12 +163,6 @@ impl JetStream {
             }
         };
         let _ = timeout(SILENCE_MAX, sent).await;
-        let _ = timeout(SILENCE_MAX, self.0.asking.acquire()).await;
-        let mut arrivals = self.0.arrivals.lock().await;
-        while let Ok(message) = arrivals.try_recv() {
-            // Unsaid, it is delivered again after its time.
-            let _ = message.ack_with(AckKind::Nak(None)).await;
-        }
         let _ = timeout(SILENCE_MAX, self.0.broker.client().flush()).await;
     }
 
@@ -219,8 +229,10 @@ async fn keep_up(
 
 /// One open question: everything that comes is passed on.
 async fn ask(shared: Arc<Shared>, max: usize, asking: OwnedSemaphorePermit) {
+    let consumer = timeout(SILENCE_MAX, shared.consumer());
+    let consumer = shared.leaving.run_until_cancelled(consumer).await;
     // What is in the way of the consumer is told by whoever makes it.
-    if let Ok(consumer) = timeout(SILENCE_MAX, shared.consumer()).await {
+    if let Some(Ok(consumer)) = consumer {
         match ask_once(&shared, &consumer, max).await {
             Ok(()) => shared.standing.clear(Part::Asking),
             Err(error) => {
