@@ -165,16 +165,21 @@ async fn a_worker_that_goes_keeps_nothing_but_the_step_in_its_hand() {
     })
     .await;
     let mut pulled: Vec<Delivery> = Vec::new();
-    until("all but the one in its hand", SLOW, async || {
-        let pulling = next.pull(HANDS);
-        pulled.extend(
-            tokio::time::timeout(Duration::from_secs(1), pulling)
-                .await
-                .unwrap_or_default(),
-        );
-        let consumer = stream.consumer_info(CONSUMER).await.expect("a consumer");
-        (consumer.num_pending == 0 && consumer.num_ack_pending == pulled.len() + 1).then_some(())
-    })
+    until(
+        "all but the one in its hand",
+        GIVEN_BACK_WITHIN,
+        async || {
+            let pulling = next.pull(HANDS);
+            pulled.extend(
+                tokio::time::timeout(Duration::from_secs(1), pulling)
+                    .await
+                    .unwrap_or_default(),
+            );
+            let consumer = stream.consumer_info(CONSUMER).await.expect("a consumer");
+            (consumer.num_pending == 0 && consumer.num_ack_pending == pulled.len() + 1)
+                .then_some(())
+        },
+    )
     .await;
     let took = since.elapsed();
     assert!(took < SLOW, "{took:?}");
