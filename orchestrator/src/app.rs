@@ -36,8 +36,7 @@ use crate::workers::Workers;
 /// File in a data directory that names the server holding it, so that commands find it.
 const SERVER_FILE: &str = "server.url";
 
-/// What is kept of the grace for the workers to end and give their leases back, so that others need not wait for them; a fifth
-/// of what --drain-delay leaves where that is short.
+/// What is kept of the grace for the workers to end and give their leases back, so that others need not wait for them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether all parts still run.
@@ -45,6 +44,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection that was accepted a moment before the last may still have its first request on the way.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// What --drain-delay leaves of the grace may be short; neither of the two above takes more of it than this part.
+const PART_OF_GRACE: u32 = 5;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -229,10 +231,12 @@ impl App {
         } else {
             operation_only(edge.clone())
         };
+        let (drain_delay, grace) = (settings.edge.drain_delay, settings.edge.shutdown_grace);
         let limits = server::Limits {
             connections: usize::from(settings.edge.max_connections),
-            last_requests: settings.edge.drain_delay.min(LAST_REQUESTS),
-            grace: settings.edge.shutdown_grace,
+            // An idle connection holds the end up for all of it.
+            last_requests: within(LAST_REQUESTS.min(drain_delay), drain_delay, grace),
+            grace,
         };
         let serving = server::serve(listener, router, limits, stop_http.clone());
         let http = tokio::spawn(edge.health.watch("http", ticking(serving)));
@@ -245,8 +249,8 @@ impl App {
             http,
             stop_http,
             pulling,
-            drain_delay: settings.edge.drain_delay,
-            grace: settings.edge.shutdown_grace,
+            drain_delay,
+            grace,
             server_file: None,
         };
         app.server_file = app.announce(&settings.store.data_dir, places);
@@ -297,11 +301,10 @@ impl App {
     }
 
     /// Takes it down in order: not ready, a while of serving as before, no new connections, finish what is in flight, no more
-    /// wake-ups, then the sagas and the workers, who give their leases back.
+    /// wake-ups, of which those that nobody looked at go to others, then the sagas and the workers, who give their leases back.
     pub async fn stop(self) -> Ended {
         let ends = Instant::now() + self.grace;
-        let for_answers = self.grace.saturating_sub(self.drain_delay);
-        let deadline = ends - LAST_WORDS.min(for_answers / 5);
+        let deadline = ends - within(LAST_WORDS, self.drain_delay, self.grace);
         self.edge.health.enter(Phase::Draining);
         sleep(self.drain_delay).await;
         // Streams never end by themselves and would hold their connections open.
@@ -321,7 +324,11 @@ impl App {
         }
         self.pulling.stop.cancel();
         let left_for_sagas = deadline.saturating_duration_since(Instant::now());
-        if !self.edge.fulfilment.engine().drain(left_for_sagas).await {
+        let engine = self.edge.fulfilment.engine();
+        // Others need not wait for a step in hand to get what this process has not looked at.
+        let giving_back = timeout_at(deadline, self.pulling.wakeups.give_back());
+        let (drained, _) = tokio::join!(engine.drain(left_for_sagas), giving_back);
+        if !drained {
             left.push("steps of sagas, which the next process takes up".to_owned());
         }
         // Whoever still waits for what was cut is being told so, and a client that does not read that holds up nobody else.
@@ -350,6 +357,11 @@ impl App {
             Ended::Cut(left.join(", "))
         }
     }
+}
+
+/// So much of the grace, or less where there is little.
+fn within(wanted: Duration, drain_delay: Duration, grace: Duration) -> Duration {
+    wanted.min(grace.saturating_sub(drain_delay) / PART_OF_GRACE)
 }
 
 /// Resolves with the first part that has ended.

@@ -127,7 +127,15 @@ impl Wakeups {
 }
 
 impl Wakeups {
-    /// Sees off what was published and gives back what nobody here looks at any more. Nobody pulls after this.
+    /// Takes no more, and gives back what nobody here looks at any more, within about a second. Nobody pulls after this.
+    pub async fn give_back(&self) {
+        match &self.0 {
+            Carrier::Nobody | Carrier::Local(_) => {}
+            Carrier::JetStream(remote) => remote.give_back().await,
+        }
+    }
+
+    /// The same, and sees off what was published. Nobody publishes after this.
     pub async fn close(&self) {
         match &self.0 {
             Carrier::Nobody | Carrier::Local(_) => {}

@@ -4,13 +4,14 @@
 //! missing, nobody waits for a broker that is away, and one that takes nothing is told apart from one that does: a wake-up that
 //! goes nowhere must be refused, or the sweeper would think that somebody has it.
 
+mod receipt;
 mod setup;
 mod standing;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::Request;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
@@ -18,11 +19,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::connection::Broker;
 use super::wakeups::{Delivery, Limits, count};
 use crate::saga::dispatch::Wakeup;
+pub(super) use receipt::Receipt;
 pub use setup::{CONSUMER, STREAM};
 use standing::Part;
 pub use standing::{QueueReport, Standing};
@@ -46,7 +49,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Between two looks whether everything was sent.
+/// Between two looks whether everything was acknowledged.
 const CLOSE_LOOKS: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Clone)]
@@ -59,14 +62,17 @@ struct Shared {
     replicas: usize,
     standing: Standing,
     outgoing: mpsc::Sender<Wakeup>,
+    /// Published, and not yet acknowledged by the broker.
+    on_their_way: AtomicUsize,
     /// While stream and consumer are there, as far as is known.
     consumer: watch::Sender<Option<PullConsumer>>,
     /// Somebody has reason to think that they are not.
     doubt: watch::Sender<()>,
     arrived: mpsc::UnboundedSender<Message>,
     arrivals: Mutex<mpsc::UnboundedReceiver<Message>>,
-    /// Held by the one question that is open, so that no more arrives than was asked for.
+    /// Held by the one question that is open, so that no more arrives than was asked for. Closed when no more is asked.
     asking: Arc<Semaphore>,
+    leaving: CancellationToken,
 }
 
 /// On the wire.
@@ -89,11 +95,13 @@ impl JetStream {
             replicas,
             standing: Standing::new(),
             outgoing,
+            on_their_way: AtomicUsize::new(0),
             consumer: watch::Sender::default(),
             doubt,
             arrived,
             arrivals: Mutex::new(arrivals),
             asking: Arc::new(Semaphore::new(1)),
+            leaving: CancellationToken::new(),
         });
         tokio::spawn(keep_up(Arc::downgrade(&shared), doubts, connects));
         tokio::spawn(publish_all(Arc::downgrade(&shared), to_publish));
@@ -102,9 +110,16 @@ impl JetStream {
 
     /// Refused while it is not known to get anywhere.
     pub(super) fn publish(&self, wakeup: Wakeup) -> bool {
-        self.0.broker.is_connected()
-            && self.0.standing.is_clear()
-            && self.0.outgoing.try_send(wakeup).is_ok()
+        if !self.0.is_hopeful() {
+            return false;
+        }
+        // Counted first: it may be acknowledged before this goes on.
+        self.0.on_their_way.fetch_add(1, Ordering::Relaxed);
+        let taken = self.0.outgoing.try_send(wakeup).is_ok();
+        if !taken {
+            self.0.on_their_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -132,27 +147,33 @@ impl JetStream {
                         return vec![delivery];
                     }
                 }
-                _ = self.0.asking.acquire() => {}
+                Ok(_) = self.0.asking.acquire() => {}
             }
         }
     }
 
-    /// Waits until what was published is with the broker, or there is no hope of it, and gives back what came too late to be
-    /// looked at.
-    pub(super) async fn close(&self) {
-        let hopeful = || self.0.broker.is_connected() && self.0.standing.is_clear();
-        let sent = async {
-            while self.0.outgoing.capacity() < OUTGOING_MAX && hopeful() {
-                sleep(CLOSE_LOOKS).await;
-            }
-        };
-        let _ = timeout(SILENCE_MAX, sent).await;
+    /// Asks for no more, and gives back what came too late to be looked at. Not before the last question is over, as its answer would
+    /// be what was just given back.
+    pub(super) async fn give_back(&self) {
+        self.0.leaving.cancel();
         let _ = timeout(SILENCE_MAX, self.0.asking.acquire()).await;
+        self.0.asking.close();
         let mut arrivals = self.0.arrivals.lock().await;
         while let Ok(message) = arrivals.try_recv() {
             // Unsaid, it is delivered again after its time.
             let _ = message.ack_with(AckKind::Nak(None)).await;
         }
+    }
+
+    /// Waits until the broker has acknowledged what was published, or there is no hope of it.
+    pub(super) async fn close(&self) {
+        self.give_back().await;
+        let sent = async {
+            while self.0.on_their_way.load(Ordering::Relaxed) > 0 && self.0.is_hopeful() {
+                sleep(CLOSE_LOOKS).await;
+            }
+        };
+        let _ = timeout(SILENCE_MAX, sent).await;
         let _ = timeout(SILENCE_MAX, self.0.broker.client().flush()).await;
     }
 
@@ -172,7 +193,11 @@ impl JetStream {
             saga: letter.saga,
             step: letter.step,
         };
-        Some(Delivery::from_jetstream(wakeup, attempt, Receipt(message)))
+        Some(Delivery::from_jetstream(
+            wakeup,
+            attempt,
+            Receipt::new(message),
+        ))
     }
 }
 
@@ -219,8 +244,10 @@ async fn keep_up(
 
 /// One open question: everything that comes is passed on.
 async fn ask(shared: Arc<Shared>, max: usize, asking: OwnedSemaphorePermit) {
+    let consumer = timeout(SILENCE_MAX, shared.consumer());
+    let consumer = shared.leaving.run_until_cancelled(consumer).await;
     // What is in the way of the consumer is told by whoever makes it.
-    if let Ok(consumer) = timeout(SILENCE_MAX, shared.consumer()).await {
+    if let Some(Ok(consumer)) = consumer {
         match ask_once(&shared, &consumer, max).await {
             Ok(()) => shared.standing.clear(Part::Asking),
             Err(error) => {
@@ -247,6 +274,11 @@ async fn ask_once(shared: &Shared, consumer: &PullConsumer, max: usize) -> Resul
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Shared {
+    /// Whether what is published is known to get anywhere.
+    fn is_hopeful(&self) -> bool {
+        self.broker.is_connected() && self.standing.is_clear()
+    }
+
     /// Whether stream and consumer are there now.
     async fn set_up(&self) -> bool {
         if !self.broker.is_connected() {
@@ -307,6 +339,7 @@ impl Shared {
     async fn try_send(&self, wakeup: Wakeup) -> Result<(), Wakeup> {
         match self.send(&wakeup).await {
             Ok(()) => {
+                self.on_their_way.fetch_sub(1, Ordering::Relaxed);
                 self.standing.clear(Part::Sending);
                 Ok(())
             }
@@ -352,35 +385,5 @@ async fn insist(shared: &Weak<Shared>, mut wakeup: Wakeup) {
         drop(queue);
         sleep(pause).await;
         pause = (pause * 2).min(TRY_AGAIN_MAX);
-    }
-}
-
-/// One delivery.
-#[derive(Debug)]
-pub(super) struct Receipt(Message);
-
-impl Receipt {
-    pub(super) async fn ack(self) -> bool {
-        self.is_heard(AckKind::Ack).await
-    }
-
-    pub(super) async fn beat(&self) -> bool {
-        self.0.ack_with(AckKind::Progress).await.is_ok()
-    }
-
-    pub(super) async fn later(self, delay: Duration) -> bool {
-        let later = AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()));
-        self.is_heard(later).await
-    }
-
-    /// Whether the consumer has answered. The client's own way to wait for that takes the broker's word that there is no such consumer
-    /// any more for an answer of it.
-    async fn is_heard(&self, word: AckKind) -> bool {
-        let Some(consumer) = self.0.reply.clone() else {
-            return false;
-        };
-        let word = Request::new().payload(word.into());
-        let client = self.0.context.client();
-        client.send_request(consumer, word).await.is_ok()
     }
 }

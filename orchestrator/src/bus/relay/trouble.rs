@@ -35,7 +35,7 @@ pub(super) enum Trouble {
     Gone,
     /// The stream takes no more messages.
     #[error(
-        "the stream is full: {0}; raise its limits, or wait until messages are old enough to go"
+        "the stream is full: {0}; raise --events-max-bytes or, if that is none, the broker's own limits, or wait until messages are old enough to go"
     )]
     Full(String),
     /// The last message is not the one before ours: somebody else has published.

@@ -156,6 +156,16 @@ pub(super) fn at_most_once(ledger: &[serde_json::Value]) -> usize {
     keyed.map(|op| more_than_once(ledger, op)).iter().sum()
 }
 
+/// How many of so many orders lack something that the providers do for each.
+pub(super) fn lost(orders: usize, ledger: &[serde_json::Value]) -> usize {
+    let lacking = |op| orders.saturating_sub(effects(ledger, op).len());
+    ["charge", "ship", "send"]
+        .map(lacking)
+        .into_iter()
+        .max()
+        .unwrap_or_default()
+}
+
 /// For how many orders something was done more than once.
 pub(super) fn more_than_once(ledger: &[serde_json::Value], op: &str) -> usize {
     let effects = effects(ledger, op);

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
 use orchestrator::bus::wakeups::{ACK_WAIT, Delivery, Limits, Wakeups};
+use orchestrator::saga::dispatch::Wakeup;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
 
-use super::crew::{Crew, effects, setup};
+use super::crew::{Crew, counted, effects, setup};
 use crate::town::{STUCK, until};
 use crate::wakeups::{connected, takes};
 
@@ -127,5 +129,66 @@ async fn a_worker_that_goes_gives_back_the_wakeups_that_it_has_in_hand() {
     let ledger = crew.town.ledger().await;
     let once = |count: &usize| *count == 1;
     assert!(effects(&ledger, "ship").values().all(once));
+    crew.town.close(Vec::new()).await;
+}
+
+/// Long enough that what comes before its end did not wait for it, and no reason for the one that goes to be cut off.
+const SLOW: Duration = Duration::from_secs(12);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_goes_keeps_nothing_but_the_step_in_its_hand() {
+    let setup = setup().shop(&["--provider-concurrency", "1", "--provider-timeout", "20s"]);
+    let mut crew = Crew::with_nats(setup).await;
+    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
+    crew.town.faults(&slow).await;
+    crew.hire(ALL).await;
+    let order = crew.town.paid("slow").await;
+    let mut leaving = crew.members.remove(0).process;
+    until("a step in its hand", STUCK, async || {
+        let name = "bookmarket_provider_calls_in_flight{";
+        let calls = counted(&crew.town.http, &leaving.url, name, &["carrier"]).await;
+        (calls > 0.0).then_some(())
+    })
+    .await;
+    let since = Instant::now();
+    let broker = connected(&crew.nats.url()).await;
+    let stream = broker.jetstream().get_stream(STREAM).await;
+    let stream = stream.expect("a stream");
+    let next = Wakeups::jetstream(broker, 1, Limits::default());
+    takes(&next).await;
+    leaving.signal(Signal::TERM);
+    // Its last question is still open when it takes no more, and is answered with as much as it asked for.
+    until("more than it asked for", STUCK, async || {
+        assert!(next.publish(Wakeup::of(Uuid::now_v7())));
+        let consumer = stream.consumer_info(CONSUMER).await.expect("a consumer");
+        (consumer.num_pending > 1).then_some(())
+    })
+    .await;
+    let mut pulled: Vec<Delivery> = Vec::new();
+    until(
+        "all but the one in its hand",
+        GIVEN_BACK_WITHIN,
+        async || {
+            let pulling = next.pull(HANDS);
+            pulled.extend(
+                tokio::time::timeout(Duration::from_secs(1), pulling)
+                    .await
+                    .unwrap_or_default(),
+            );
+            let consumer = stream.consumer_info(CONSUMER).await.expect("a consumer");
+            (consumer.num_pending == 0 && consumer.num_ack_pending == pulled.len() + 1)
+                .then_some(())
+        },
+    )
+    .await;
+    let took = since.elapsed();
+    assert!(took < SLOW, "{took:?}");
+    assert_eq!(leaving.ended().await, Some(0), "{}", leaving.lines());
+    for delivery in pulled {
+        assert!(delivery.ack().await);
+    }
+    next.close().await;
+    crew.hire(ALL).await;
+    crew.town.becomes(&order, "Shipped").await;
     crew.town.close(Vec::new()).await;
 }

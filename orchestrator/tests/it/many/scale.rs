@@ -19,7 +19,11 @@ const TICKS_A_SECOND: u32 = 100;
 
 /// Calls of one provider that one worker has in flight. By default it is 256, and at 50 ms a call that would be 5,000 sagas a
 /// second: no machine of a few cores has the provider for its limit then. So few, and it is what is waited for.
-const CONCURRENCY: &str = "2";
+const CONCURRENCY: u8 = 2;
+
+/// What part of the calls that its workers may have a crew has in flight, as long as there is enough to do. With less, something else is
+/// what it waits for, and the factor says nothing.
+const IN_FLIGHT_MIN: f64 = 0.75;
 
 /// Between two looks at what has been done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -86,7 +90,7 @@ async fn completed(workers: usize, orders: usize) -> Pace {
     for _ in 0..workers {
         let process = crew
             .process("worker")
-            .argument("--provider-concurrency", CONCURRENCY);
+            .argument("--provider-concurrency", &CONCURRENCY.to_string());
         started.push(process);
     }
     let starting = started
@@ -156,6 +160,17 @@ async fn a_second_worker_carries_its_share() {
         two.in_flight,
         one.in_flight
     );
+    for (workers, pace) in [(1.0, &one), (2.0, &two)] {
+        let share = pace.in_flight / (workers * f64::from(CONCURRENCY));
+        assert!(
+            share <= 1.0,
+            "{workers} workers: {share:.2} of their limits"
+        );
+        assert!(
+            !soak::is_on() || share >= IN_FLIGHT_MIN,
+            "{workers} workers: {share:.2} of their limits"
+        );
+    }
     let factor = two.rate / one.rate;
     assert!(!soak::is_on() || factor >= FACTOR_MIN, "{factor}");
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::crew::{
     Crew, all_told, at_most_once, counted, effects, more_than_once, ordering, setup,
@@ -15,39 +17,63 @@ use crate::storm::{crowd, dice, judged_but_for_repeats};
 /// A process of the crew is killed this often.
 const KILL_EVERY: Duration = Duration::from_secs(2);
 
+/// What a busy machine may make of it, on average: the next kill waits until the last victim is up again.
+const KILL_AT_LEAST_EVERY: Duration = Duration::from_secs(4);
+
+/// Fewer are no siege.
+const KILLS_MIN: u32 = 5;
+
+/// Between two looks at what each has done, which its end takes away.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// What shows that a process took work, by its role.
 const WORK: [(&str, &str, &[&str]); 2] = [
     ("api", "saga_started_total", &[]),
     ("worker", "saga_attempts_total", &["ship"]),
 ];
 
-/// The most work that each process of the crew was seen to have done in one of its lives, the town's own door last.
-struct Worked(Vec<f64>);
+/// The most work that each process of the crew was seen to have done in one of its lives.
+struct Worked {
+    http: reqwest::Client,
+    /// Role and address of each, and the most that it had done.
+    all: Vec<(&'static str, String, f64)>,
+}
 
 impl Worked {
-    async fn look(&mut self, crew: &Crew) {
+    fn of(crew: &Crew) -> Self {
         let members = crew.members.iter();
-        let all = members.map(|member| (member.roles, &member.process.url));
-        let all = all.chain([("api", &crew.town.shop.url)]);
-        self.0.resize(crew.members.len() + 1, 0.0);
-        for ((roles, url), most) in all.zip(&mut self.0) {
-            let Some((_, name, words)) = WORK.iter().find(|(role, ..)| *role == roles) else {
+        let all = members.map(|member| (member.roles, member.process.url.clone(), 0.0));
+        let door = ("api", crew.town.shop.url.clone(), 0.0);
+        Self {
+            http: crew.town.http.clone(),
+            all: all.chain([door]).collect(),
+        }
+    }
+
+    /// Looks beside whatever happens, so that it holds up nothing of it, and a last time when it is over.
+    async fn watch(mut self, over: CancellationToken) -> Self {
+        let pause = async || over.run_until_cancelled(sleep(LOOK_EVERY)).await;
+        while pause().await.is_some() {
+            self.look().await;
+        }
+        self.look().await;
+        self
+    }
+
+    async fn look(&mut self) {
+        for (roles, url, most) in &mut self.all {
+            let Some((_, name, words)) = WORK.iter().find(|(role, ..)| role == roles) else {
                 continue;
             };
-            *most = most.max(counted(&crew.town.http, url, name, words).await);
+            *most = most.max(counted(&self.http, url, name, words).await);
         }
     }
 
     /// How many of those with that role did any, and how many there are.
-    fn of(&self, crew: &Crew, role: &str) -> (usize, usize) {
-        let roles = crew
-            .members
-            .iter()
-            .map(|member| member.roles)
-            .chain(["api"]);
-        let own = roles.zip(&self.0).filter(|(own, _)| *own == role);
-        let own: Vec<_> = own.map(|(_, most)| *most).collect();
-        (own.iter().filter(|most| **most > 0.0).count(), own.len())
+    fn count(&self, role: &str) -> (usize, usize) {
+        let own = self.all.iter().filter(|(own, ..)| *own == role);
+        let did = own.clone().filter(|(.., most)| *most > 0.0);
+        (did.count(), own.count())
     }
 }
 
@@ -70,10 +96,13 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
         }
     });
     let everybody = tokio::spawn(everybody.concat());
-    let (mut kills, mut chance, mut worked) = (0, dice(7, 0), Worked(Vec::new()));
+    let over = CancellationToken::new();
+    let worked = tokio::spawn(Worked::of(&crew).watch(over.clone()));
+    let (mut kills, mut chance) = (0_u32, dice(7, 0));
+    let (began, mut last) = (Instant::now(), Instant::now());
     while done.load(Ordering::Relaxed) < orders {
-        tokio::time::sleep(KILL_EVERY).await;
-        worked.look(&crew).await;
+        sleep_until(last + KILL_EVERY).await;
+        last = Instant::now();
         let victim = chance.usize(0..=crew.members.len());
         let process = match crew.members.get_mut(victim) {
             Some(member) => &mut member.process,
@@ -83,14 +112,16 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
         process.start(&crew.town.http).await;
         kills += 1;
     }
+    let each = began.elapsed().as_secs_f64() / f64::from(kills);
     let replies = everybody.await.expect("everybody went home");
     all_told(&crew, orders).await;
-    worked.look(&crew).await;
+    over.cancel();
+    let worked = worked.await.expect("it was looked at");
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let stream = crew.published().await;
-    let (workers, doors) = (worked.of(&crew, "worker"), worked.of(&crew, "api"));
+    let (workers, doors) = (worked.count("worker"), worked.count("api"));
     println!(
-        "figure: many-killed orders={orders} kills={kills} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
+        "figure: many-killed orders={orders} kills={kills} seconds-per-kill={each:.1} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
          doors-that-worked={}/{} stream-events={} stream-missing={} stream-double={}",
         orders - evidence.customers.len(),
         at_most_once(&evidence.ledger),
@@ -107,6 +138,12 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
     for op in ["charge", "ship"] {
         assert_eq!(effects(&evidence.ledger, op).len(), orders, "{op}");
     }
-    assert_eq!((workers.0, doors.0), (workers.1, doors.1), "{:?}", worked.0);
-    assert!(kills > 0);
+    assert_eq!(
+        (workers.0, doors.0),
+        (workers.1, doors.1),
+        "{:?}",
+        worked.all
+    );
+    assert!(kills >= KILLS_MIN, "{kills}");
+    assert!(each <= KILL_AT_LEAST_EVERY.as_secs_f64(), "{each}");
 }

@@ -143,3 +143,20 @@ async fn a_process_whose_work_takes_too_long_is_gone_in_time_and_another_finishe
     assert_eq!(town.effects(&id).await, ["charge", "ship"]);
     town.close(Vec::new()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_nobody_asks_anything_keeps_no_process_from_ending_in_order() {
+    // What is left of the grace is no longer than what last requests may take where there is time.
+    let setup = Setup::patient().shop(&["--drain-delay", "2s", "--shutdown-grace", "3s"]);
+    let mut town = Town::open(setup).await;
+    let address = town.shop.url.strip_prefix("http://").expect("an address");
+    let mut idle = TcpStream::connect(address).await.expect("a connection");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: shop\r\n\r\n")
+        .await
+        .expect("sent");
+    // Answered, so that it is known to be kept.
+    assert!(idle.read(&mut [0; 1024]).await.expect("an answer") > 0);
+    town.shop.signal(Signal::TERM);
+    assert_eq!(town.shop.ended().await, Some(0), "{}", town.shop.lines());
+    drop(idle);
+}

@@ -9,7 +9,7 @@ use orchestrator::app::{App, Ended};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::crew::{Crew, all_told, at_most_once, counted, effects, ordering, setup};
+use super::crew::{Crew, all_told, at_most_once, counted, effects, lost, ordering, setup};
 use super::next::{Wrapped, start};
 use crate::checker::Reply;
 use crate::soak::size;
@@ -141,12 +141,14 @@ async fn the_next_release_comes_and_goes_beside_the_present_one_and_nothing_is_l
     let stream = crew.published().await;
     let (by_next, wrapped_twice) = wrapped.count();
     println!(
-        "figure: two-releases orders={orders} by-the-next={by_next} left-to-it={LEFT} lost=0 double={} stream-missing={}",
+        "figure: two-releases orders={orders} by-the-next={by_next} left-to-it={LEFT} lost={} double={} stream-missing={}",
+        lost(orders, &evidence.ledger),
         at_most_once(&evidence.ledger) + wrapped_twice,
         stream.missing,
     );
     assert_eq!(at_most_once(&evidence.ledger) + wrapped_twice, 0);
     assert_eq!(effects(&evidence.ledger, "ship").len(), orders);
+    assert_eq!(lost(orders, &evidence.ledger), 0);
     assert!(by_next > LEFT && by_next < orders, "{by_next} of {orders}");
     assert_eq!(next.stop().await, Ended::InOrder);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use eventstore::testing::TestDatabase;
 use futures_util::StreamExt;
 
-use super::crew::{Crew, all_told, at_most_once, effects, more_than_once, ordering, setup};
+use super::crew::{Crew, all_told, at_most_once, effects, lost, more_than_once, ordering, setup};
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::proxy::{Proxy, Weather};
 use crate::soak::length;
@@ -95,9 +95,10 @@ async fn delays_resets_cuts_and_half_open_connections_to_both_servers_lose_and_d
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let stream = crew.published().await;
     println!(
-        "figure: bad-weather spells={spells} each={:?} orders={orders} lost=0 double={} unkeyed-double={} stream-missing={} \
+        "figure: bad-weather spells={spells} each={:?} orders={orders} lost={} double={} unkeyed-double={} stream-missing={} \
          stream-double={}",
         length(SPELL),
+        lost(orders, &evidence.ledger),
         at_most_once(&evidence.ledger),
         more_than_once(&evidence.ledger, "send"),
         stream.missing,
@@ -105,4 +106,5 @@ async fn delays_resets_cuts_and_half_open_connections_to_both_servers_lose_and_d
     );
     assert_eq!(at_most_once(&evidence.ledger), 0);
     assert_eq!(effects(&evidence.ledger, "charge").len(), orders);
+    assert_eq!(lost(orders, &evidence.ledger), 0);
 }

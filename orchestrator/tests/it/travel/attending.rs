@@ -124,7 +124,7 @@ async fn what_has_arrived_and_nobody_looked_at_is_given_back_at_once_by_a_worker
             (consumer(&client).await.num_ack_pending == 5).then_some(())
         })
         .await;
-        here.close().await;
+        here.give_back().await;
         let mut pulled = Vec::new();
         let pulling = async {
             while pulled.len() < given_back {

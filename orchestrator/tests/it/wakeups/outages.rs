@@ -71,6 +71,26 @@ async fn next(wakeups: &Wakeups) -> Delivery {
     pulled.expect("in time").remove(0)
 }
 
+/// More than are sent at once.
+const MANY: u64 = 5_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_published_just_before_the_end_is_in_the_queue_at_the_end() {
+    for release in Release::EACH {
+        let nats = NatsServer::start(release);
+        let observer = connected(&nats.url()).await;
+        let wakeups = usable(connected(&nats.url()).await).await;
+        for _ in 0..MANY {
+            assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));
+        }
+        wakeups.close().await;
+        // Looked at once: whoever has closed ends, and sends nothing later.
+        let stream = observer.jetstream().get_stream(STREAM).await;
+        let state = stream.expect("a stream").cached_info().state.clone();
+        assert_eq!(state.messages, MANY, "{release:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_takes_nothing_and_holds_nobody_up() {
     let mut nats = NatsServer::stopped(Release::New);

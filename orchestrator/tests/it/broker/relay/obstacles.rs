@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use eventstore::NewEvent;
 use eventstore::testing::TestLog;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::bus::relay::message::STREAM;
 use orchestrator::bus::relay::status::Phase;
 use orchestrator::bus::relay::{Relay, StreamSettings};
@@ -47,6 +48,8 @@ async fn a_full_stream_stops_the_relay_until_there_is_room() {
             );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let detail = relay.status.report().detail.unwrap_or_default();
+        assert!(detail.contains("--events-max-bytes"), "{detail}");
         relay.stop().await;
         let relay = world.relay(settings()).await;
         world.is_the_log().await;
@@ -56,13 +59,57 @@ async fn a_full_stream_stops_the_relay_until_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_a_full_stream_has_stopped_goes_on_once_it_is_purged() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let small = StreamSettings {
+            max_bytes: 64 * 1024,
+            ..settings()
+        };
+        let relay = world.relay(small).await;
+        world.append(500).await;
+        relay.troubled("stream-full").await;
+        let stream = world.client.jetstream().get_stream(STREAM).await;
+        let stream = stream.expect("a stream");
+        let head = world.head().await;
+        // There is room for a part of them at a time, and each part is purged once, when the next finds no room.
+        let mut purged = 0;
+        eventually("all of it was published", async || {
+            let report = relay.status.report();
+            if report.trouble == Some("stream-full") && report.position > purged {
+                stream.purge().await.expect("purged");
+                purged = report.position;
+            }
+            report.position == head
+        })
+        .await;
+        assert_eq!(relay.status.report().trouble, None);
+        // Nothing was left out or sent twice: what is there is the end of the log.
+        let (messages, log) = (world.read().await, world.whole_log().await);
+        assert!(!messages.is_empty());
+        for (message, event) in messages.iter().rev().zip(log.iter().rev()) {
+            assert_eq!(message.sequence, event.position.0.unsigned_abs());
+            assert_eq!(message.id, event.event_id);
+        }
+        relay.stop().await;
+    }
+}
+
+/// On one thread, so that everything is counted by the recorder of this test.
+#[tokio::test(flavor = "current_thread")]
 async fn a_stream_that_is_deleted_is_made_and_filled_again() {
     for release in Release::EACH {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counts = recorder.handle();
+        let _counting = metrics::set_default_local_recorder(&recorder);
+        let told = || counts.render().contains("trouble=\"stream-gone\"");
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
         world.append(300).await;
         world.caught_up().await;
+        assert!(!told());
         world
             .client
             .jetstream()
@@ -71,6 +118,7 @@ async fn a_stream_that_is_deleted_is_made_and_filled_again() {
             .expect("deleted");
         world.append(1).await;
         world.is_the_log().await;
+        assert!(told(), "{}", counts.render());
         relay.stop().await;
     }
 }

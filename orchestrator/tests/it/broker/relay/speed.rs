@@ -1,5 +1,5 @@
-//! How fast: figures for `scripts/soak.sh`; there they have to be reached, here they are
-//! only printed, as a busy machine is no fault of the relay's.
+//! How fast: figures for `scripts/soak.sh`, which have to be reached there. Here the bounds are loose, as a busy machine is no fault
+//! of the relay's: what misses them is another kind of slow.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,18 @@ use crate::broker::nats::{NatsServer, Release};
 use crate::broker::{PATIENCE, connect, eventually};
 use crate::soak::{self, size};
 
-const ORDERS_A_SECOND: u32 = 500;
+/// What is as much as a busy machine can take in a build for tests would measure nothing but that there is more.
+fn orders_a_second() -> u32 {
+    if soak::is_on() { 500 } else { 100 }
+}
 
 /// What has to be reached on a machine that does nothing else.
 const THROUGHPUT_MIN: f64 = 20_000.0;
 const LATENCY_MAX: Duration = Duration::from_millis(50);
+
+/// What has to be reached anywhere.
+const THROUGHPUT_MIN_HERE: f64 = 2_000.0;
+const LATENCY_MAX_HERE: Duration = Duration::from_millis(500);
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +52,12 @@ async fn a_backlog_is_published_at_full_speed() {
             "figure: relay-throughput broker={release:?} events-an-order={ORDER_EVENTS} data-bytes={DATA_BYTES} events={published} \
              per-second={rate:.0}"
         );
-        assert!(!soak::is_on() || rate >= THROUGHPUT_MIN, "{rate:.0}");
+        let least = if soak::is_on() {
+            THROUGHPUT_MIN
+        } else {
+            THROUGHPUT_MIN_HERE
+        };
+        assert!(rate >= least, "{rate:.0}");
         world.caught_up().await;
         relay.stop().await;
     }
@@ -108,12 +120,18 @@ async fn an_append_is_soon_with_a_plain_subscriber() {
         delays.sort_unstable();
         let at = |percent: usize| delays[delays.len() * percent / 100 - 1];
         println!(
-            "figure: relay-latency broker={release:?} orders-per-second={ORDERS_A_SECOND} events-an-order={ORDER_EVENTS} \
+            "figure: relay-latency broker={release:?} orders-per-second={} events-an-order={ORDER_EVENTS} \
              data-bytes={DATA_BYTES} p50={:?} p99={:?}",
+            orders_a_second(),
             at(50),
             at(99)
         );
-        assert!(!soak::is_on() || at(99) <= LATENCY_MAX, "{:?}", at(99));
+        let most = if soak::is_on() {
+            LATENCY_MAX
+        } else {
+            LATENCY_MAX_HERE
+        };
+        assert!(at(99) <= most, "{:?}", at(99));
         stop.cancel();
         announcing.await.expect("no panic");
     }
@@ -125,7 +143,7 @@ async fn order_steadily(
     sent: Arc<Mutex<HashMap<Uuid, Instant>>>,
     orders: usize,
 ) {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / ORDERS_A_SECOND);
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / orders_a_second());
     let mut appending = tokio::task::JoinSet::new();
     for _ in 0..orders {
         let due = pace.tick().await.into_std();

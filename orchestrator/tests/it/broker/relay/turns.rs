@@ -115,6 +115,37 @@ async fn a_frozen_process_is_replaced_within_its_lease_and_publishes_nothing_sta
     assert!(slowest < REPLACED_WITHIN, "{slowest:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_cut_off_from_the_broker_is_replaced_by_one_that_is_not() {
+    for weather in [Weather::Cut, Weather::HalfOpen] {
+        let server = NatsServer::start(Release::New);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let proxy = Proxy::start(server.address()).await;
+        let through = format!("nats://{}", proxy.address());
+        let former = world.relay_through(&through, settings()).await;
+        let is_active = |relay: &Running| relay.status.report().phase == Phase::Active;
+        world.append(100).await;
+        world.caught_up().await;
+        eventually("it knows that it relays", async || is_active(&former)).await;
+        let other = world.relay(settings()).await;
+        proxy.set(weather);
+        let since = Instant::now();
+        world.append(300).await;
+        eventually("the other relays", async || is_active(&other)).await;
+        let took = since.elapsed();
+        assert!(took < REPLACED_WITHIN, "{weather:?}: {took:?}");
+        world.append(100).await;
+        world.is_the_log().await;
+        // What it sent and nobody answered changes nothing when it is back.
+        proxy.set(Weather::Fair);
+        world.append(100).await;
+        world.is_the_log().await;
+        former.stop().await;
+        other.stop().await;
+        world.is_the_log().await;
+    }
+}
+
 /// The product as a process of its own; killed with this.
 pub(super) struct Process {
     child: Child,
