@@ -137,10 +137,10 @@ pub struct Finding {
 
 const BOTH_GONE: &str = "The money went back and the parcel had left: ask for one of them, or let it be, and settle this.";
 
-const ONLY_ONE: &str = "The charge on record is gone at the provider, and this one is there. Find out which of them pays for the order; if neither does, give this one back at the provider and cancel the order.";
+const ONLY_ONE: &str = "Some or all of the charge on record is gone at the provider, and this one is there. Find out which of them pays for the order; if neither does, give this one back at the provider and cancel the order.";
 
 impl Finding {
-    /// What a second charge is where the first one is not there any more: given back by itself, it would leave a book that
+    /// What a second charge is where the first one is not all there any more: given back by itself, it would leave a book that
     /// nobody has paid for.
     #[must_use]
     pub fn of_the_only_charge(&self) -> Self {

@@ -78,7 +78,7 @@ impl Reconciler {
         }
     }
 
-    /// A second charge pays for nothing only as long as the first one is there. What is undone goes back either way.
+    /// A second charge pays for nothing only as long as all of the first one is there. What is undone goes back either way.
     async fn look_at_kept(&self, finding: Finding, inside: &Inside) -> Look {
         let kept = inside.facts.payment.as_ref().and_then(Payment::kept);
         let Some(kept) = kept else {
