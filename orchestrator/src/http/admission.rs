@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -35,20 +36,28 @@ pub async fn receive(
     request: Request,
     next: Next,
 ) -> Response {
-    let (head, body) = request.into_parts();
-    let whole = Request::from_parts(head.clone(), body);
-    let body = match tokio::time::timeout(UPLOAD_TIMEOUT, Bytes::from_request(whole, &())).await {
-        Ok(Ok(bytes)) => Body::from(bytes),
-        Ok(Err(rejection)) => return body_problem(&rejection).into_response(),
-        Err(_elapsed) => {
-            let detail = format!("The body took longer than {} s.", UPLOAD_TIMEOUT.as_secs());
-            return Problem::new(&catalogue::REQUEST_TIMEOUT, detail).into_response();
-        }
+    let (head, body) = match arrived(request).await {
+        Ok(whole) => whole,
+        Err(problem) => return problem.into_response(),
     };
     if places.available_permits() == 0 {
         return overloaded().into_response();
     }
-    next.run(Request::from_parts(head, body)).await
+    next.run(Request::from_parts(head, Body::from(body))).await
+}
+
+/// The request once its body is there as a whole.
+pub(super) async fn arrived(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (head, body) = request.into_parts();
+    let whole = Request::from_parts(head.clone(), body);
+    match tokio::time::timeout(UPLOAD_TIMEOUT, Bytes::from_request(whole, &())).await {
+        Ok(Ok(bytes)) => Ok((head, bytes)),
+        Ok(Err(rejection)) => Err(body_problem(&rejection)),
+        Err(_elapsed) => {
+            let detail = format!("The body took longer than {} s.", UPLOAD_TIMEOUT.as_secs());
+            Err(Problem::new(&catalogue::REQUEST_TIMEOUT, detail))
+        }
+    }
 }
 
 /// Runs the rest of the request in a task of its own.
@@ -81,7 +90,8 @@ pub async fn refused(error: BoxError) -> Problem {
     Problem::internal(&error)
 }
 
-fn overloaded() -> Problem {
+/// The answer to a command that finds no place, counted.
+pub(super) fn overloaded() -> Problem {
     metrics::counter!("bookmarket_commands_shed_total").increment(1);
     Problem::new(
         &catalogue::OVERLOADED,

@@ -8,6 +8,7 @@ pub mod consistency;
 pub mod customers;
 pub mod docs;
 pub mod drain;
+pub mod early_refusal;
 pub mod etag;
 pub mod extract;
 pub mod fields;

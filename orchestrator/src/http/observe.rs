@@ -1,10 +1,10 @@
 //! One span, one log line and one measurement per request. Routes are named by their pattern: ids and queries are
 //! neither labels nor log fields.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, Method};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, Level};
@@ -17,11 +17,7 @@ const UNMATCHED: &str = "unmatched";
 
 /// Measures and logs a request.
 pub async fn observe(request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or(UNMATCHED, MatchedPath::as_str)
-        .to_owned();
+    let route = route_of(&request);
     let method = known_method(request.method());
     let id = request
         .headers()
@@ -33,13 +29,7 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let response = next.run(request).instrument(span.clone()).await;
     let took = started.elapsed();
     let status = response.status();
-    let labels = [
-        ("method", method.to_owned()),
-        ("route", route),
-        ("status", status.as_u16().to_string()),
-    ];
-    metrics::counter!("bookmarket_http_requests_total", &labels).increment(1);
-    metrics::histogram!("bookmarket_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+    measure(method, route, status, took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| {
         // Refusals are the client's business; only our own failures deserve attention.
@@ -52,8 +42,25 @@ pub async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
+/// The pattern of the request's address.
+pub(super) fn route_of(request: &Request) -> String {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or(UNMATCHED, MatchedPath::as_str).to_owned()
+}
+
+/// Counts an answer.
+pub(super) fn measure(method: &'static str, route: String, status: StatusCode, took: Duration) {
+    let labels = [
+        ("method", method.to_owned()),
+        ("route", route),
+        ("status", status.as_u16().to_string()),
+    ];
+    metrics::counter!("bookmarket_http_requests_total", &labels).increment(1);
+    metrics::histogram!("bookmarket_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+}
+
 /// A client may send any word as its method; a label must not grow with it.
-fn known_method(method: &Method) -> &'static str {
+pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -24,8 +24,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::consistency::{CONSISTENCY_TOKEN, tell_where};
 use super::drain::close_when_draining;
+use super::early_refusal::EarlyRefusalLayer;
 use super::extract::{BODY_MAX, unknown_address, unknown_method};
-use super::health::Health;
 use super::idempotency::REPLAYED;
 use super::observe::{REQUEST_ID, observe};
 use super::problem::{Problem, shape_errors};
@@ -165,11 +165,14 @@ pub fn operation_only(edge: Edge) -> Router {
 
 /// These routes, with an answer for every other address.
 fn whole(routes: Router<Edge>, cors: Option<CorsLayer>, edge: Edge) -> Router {
-    let health = Arc::clone(&edge.health);
+    let gate = EarlyRefusalLayer {
+        places: Arc::clone(&edge.places),
+        health: Arc::clone(&edge.health),
+    };
     let all = routes
         .fallback(unknown_address)
         .method_not_allowed_fallback(unknown_method);
-    around(all, cors, health).with_state(edge)
+    around(all, cors, gate).with_state(edge)
 }
 
 /// What every request passes on its way, from the outside in. A browser shows an answer to its page only with the CORS headers, so
@@ -179,9 +182,11 @@ fn whole(routes: Router<Edge>, cors: Option<CorsLayer>, edge: Edge) -> Router {
 fn around<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     cors: Option<CorsLayer>,
-    health: Arc<Health>,
+    gate: EarlyRefusalLayer,
 ) -> Router<S> {
+    let health = Arc::clone(&gate.health);
     let passed = ServiceBuilder::new()
+        .layer(gate)
         .layer(from_fn_with_state(health, close_when_draining))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

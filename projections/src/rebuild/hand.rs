@@ -29,10 +29,13 @@ const BATCHES: usize = 15;
 /// because it waits for no disk.
 const WRITE_ROWS: usize = 1_000;
 
-/// The same for a rebuild that stands back. In between it pauses for as long as they took, so that it has
-/// the disk and the one writer of an embedded store for half of the time at most. Few, because a commit
+/// The same for a rebuild that stands back. Few, because a commit
 /// takes its core and the disk until it is done: ten times as many doubled what appends wait for.
 const GENTLE_ROWS: usize = 50;
+
+/// For how many times as long as a write took such a rebuild pauses after it, so that it has the disk and the one
+/// writer of an embedded store for a quarter of the time at most.
+const GENTLE_PAUSES: u32 = 3;
 
 /// Workers that write at once. Each takes a connection, which queries want, too.
 const WRITES_AT_ONCE: usize = 2;
@@ -109,7 +112,7 @@ impl Works {
                 .rewrite(self.def, self.generation, changed)
                 .await?;
             if self.gentle {
-                sleep(began.elapsed()).await;
+                sleep(began.elapsed() * GENTLE_PAUSES).await;
             }
         }
     }

@@ -28,6 +28,9 @@ use super::problem::{Problem, ProblemDocument};
 use super::state::Edge;
 use crate::fulfilment::hints::{HearError, Heard, Port, Taken};
 
+/// What the addresses of all webhooks begin with.
+pub(super) const PREFIX: &str = "/webhooks/";
+
 /// Largest body: a payment with all its cancellations has some 8 kB, a report of 100 messages some 60 kB.
 const BODY_MAX: usize = 128 * 1024;
 
