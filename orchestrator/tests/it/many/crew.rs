@@ -1,6 +1,7 @@
 //! A shop of many processes that talk over NATS, any of which may be killed, frozen or put back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
@@ -11,6 +12,9 @@ use crate::broker::published::{Published, Tally};
 use crate::checker::{Asked, Reply};
 use crate::storm::MENDED;
 use crate::town::{Customers, Process, Setup, Town, order, reply, until};
+
+/// No customer waits longer for an answer than the payment provider and a busy machine make it, whatever the broker does.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Between two looks into the providers' books.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -67,9 +71,9 @@ impl Crew {
         }
     }
 
-    /// The same with a broker of the recent release.
-    pub(super) async fn with_nats(setup: Setup) -> Self {
-        Self::open(NatsServer::start(Release::New), setup).await
+    /// The same with a broker of this release.
+    pub(super) async fn with_nats(release: Release, setup: Setup) -> Self {
+        Self::open(NatsServer::start(release), setup).await
     }
 
     /// A process with these roles, not started.
@@ -135,6 +139,16 @@ pub(super) async fn ordering(doors: Vec<Customers>, nth: usize, mut door: usize)
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     vec![reply(&first.order(), Asked::Place, &first)]
+}
+
+/// Waits until customers, so many of whom order one after another, were answered more often than they can have asked before: at least one
+/// order was both asked for and taken since this began.
+pub(super) async fn business(answered: &AtomicUsize, customers: usize, within: Duration) {
+    let before = answered.load(Ordering::Relaxed);
+    until("business goes on", within, async || {
+        (answered.load(Ordering::Relaxed) > before + customers).then_some(())
+    })
+    .await;
 }
 
 /// Waits until every customer was told of a parcel.
