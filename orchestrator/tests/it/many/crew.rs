@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::published::{Published, Tally};
@@ -151,17 +151,23 @@ pub(super) async fn business(answered: &AtomicUsize, customers: usize, within: D
     .await;
 }
 
-/// Waits until every customer was told of a parcel.
+/// Waits until every customer was told of a parcel. If some never are, what is found still under way tells why.
 pub(super) async fn all_told(crew: &Crew, orders: usize) {
-    // Asked for all of its books all the time, the world outside would do nothing else.
-    let books = Mutex::new(Vec::new());
-    until("every customer told of a parcel", MENDED, async || {
+    let mut books = Vec::new();
+    let deadline = Instant::now() + MENDED;
+    loop {
+        // Asked for all of its books all the time, the world outside would do nothing else.
         tokio::time::sleep(LOOK_EVERY).await;
-        let mut books = books.lock().await;
         crew.town.read_on(&mut books).await;
-        (effects(&books, "send").len() >= orders).then_some(())
-    })
-    .await;
+        let told = effects(&books, "send").len();
+        if told >= orders {
+            return;
+        }
+        if Instant::now() > deadline {
+            crew.town.quiesces(Duration::ZERO).await;
+            panic!("{told} of {orders} customers were told of a parcel, and nothing is under way");
+        }
+    }
 }
 
 /// Of how many orders the providers did something twice that they do under a key.
