@@ -25,6 +25,9 @@ die() {
     exit 1
 }
 
+# shellcheck source=scripts/apt.sh
+source "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
+
 usage() {
     sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
@@ -39,23 +42,6 @@ cache() {
 }
 
 version_of() { "$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p'; }
-
-apt_install() {
-    command -v apt-get >/dev/null 2>&1 || die "$* is missing, and there is no apt-get to install it with"
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null 2>&1 || ! sudo -n true 2>/dev/null; then
-            die "$* is missing; run once as an administrator: apt-get install $*"
-        fi
-        as_root=(sudo -n)
-    fi
-    say "installing $* with apt-get"
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-    {
-        "${as_root[@]}" "${apt[@]}" update
-        "${as_root[@]}" "${apt[@]}" install -y --no-install-recommends "$@"
-    } >&2
-}
 
 has_pip() { python3 -m pip --version >/dev/null 2>&1; }
 

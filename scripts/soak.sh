@@ -33,6 +33,7 @@ chaos() {
     url=$(start_postgres)
     nats=$(scripts/nats.sh install 2>>"$log")
     eval "$nats" && export TEST_NATS_OLD TEST_NATS_NEW TEST_NATS_PYTHON
+    TEST_HAPROXY=${TEST_HAPROXY:-$(scripts/haproxy.sh 2>>"$log")} && export TEST_HAPROXY
     # One at a time: a chaos check that shares the cores measures its neighbours.
     SOAK=1 TEST_POSTGRES_URL=$url cargo test --release --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 \
         2>>"$log" | tee -a "$log" | grep -oE '(figure|test result): .*'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, and all tests, those on Postgres
 # and on NATS included. Starts a private Postgres and stops it again; needs Rust and a C compiler, and installs with apt-get
-# what else it lacks: Postgres, NATS, Python's pip.
+# what else it lacks: Postgres, NATS, HAProxy, Python's pip.
 #
 #   scripts/test.sh [ARGUMENTS FOR cargo test]       e.g. scripts/test.sh -p eventstore
 #
@@ -91,6 +91,10 @@ find_nats() {
     return 1
 }
 
+find_haproxy() {
+    TEST_HAPROXY=${TEST_HAPROXY:-$(scripts/haproxy.sh)} && export TEST_HAPROXY
+}
+
 cleanup() {
     scripts/postgres.sh stop "$scratch/postgres" immediate >/dev/null 2>&1 || true
     rm -rf "$scratch"
@@ -117,6 +121,7 @@ if [ $# -eq 0 ]; then
 fi
 stage postgres start_postgres || reasons+=("tests on Postgres cannot pass")
 stage nats find_nats
+stage haproxy find_haproxy || reasons+=("tests behind the proxy cannot pass")
 if [ $# -eq 0 ]; then
     if stage build cargo test --locked --no-run --workspace; then
         stage tests timed_tests

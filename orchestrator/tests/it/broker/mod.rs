@@ -5,6 +5,7 @@ mod hints;
 pub(crate) mod nats;
 pub(crate) mod proxy;
 pub(crate) mod published;
+mod python;
 mod relay;
 mod steps;
 mod workers;

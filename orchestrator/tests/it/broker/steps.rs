@@ -1,9 +1,7 @@
 //! Steps that workers in other languages execute.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::Subscriber;
@@ -21,17 +19,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::nats::{NatsServer, Release};
+use super::python::{Python, example, journal};
 use super::{connect, eventually};
 
 /// How long an answer is waited for where there is to be one.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
-
-/// A file of the examples.
-fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../examples/steps")
-        .join(name)
-}
 
 /// The schema of questions and answers.
 struct Form {
@@ -210,51 +202,8 @@ async fn an_answer_that_makes_no_sense_is_unknown() {
     }
 }
 
-/// The example worker; killed with this.
-pub(super) struct Python {
-    child: Child,
-}
-
-impl Python {
-    pub(super) fn start(url: &str, journal: &Path) -> Python {
-        let client = std::env::var_os("TEST_NATS_PYTHON")
-            .expect("TEST_NATS_PYTHON is not set: run scripts/test.sh");
-        let mut child = Command::new("python3")
-            .arg(example("kakao_worker.py"))
-            .arg(url)
-            .arg(journal)
-            .env("PYTHONPATH", client)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is there");
-        let mut ready = String::new();
-        let output = child.stdout.take().expect("a pipe");
-        BufReader::new(output)
-            .read_line(&mut ready)
-            .expect("it says something");
-        assert_eq!(ready.trim(), "ready");
-        Python { child }
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// What the worker has sent.
-pub(super) fn journal(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
-}
-
 /// Reads all that was said until there was every one of these answers, each in its form.
-async fn holds_to_the_form(mut said: Subscriber, wanted: &[&str]) {
+pub(super) async fn holds_to_the_form(mut said: Subscriber, wanted: &[&str]) {
     let form = Form::read();
     let (mut asked, mut outcomes) = (BTreeSet::new(), BTreeSet::new());
     while outcomes.len() < wanted.len() {

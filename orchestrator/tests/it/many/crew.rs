@@ -1,16 +1,20 @@
 //! A shop of many processes that talk over NATS, any of which may be killed, frozen or put back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::published::{Published, Tally};
 use crate::checker::{Asked, Reply};
 use crate::storm::MENDED;
 use crate::town::{Customers, Process, Setup, Town, order, reply, until};
+
+/// No customer waits longer for an answer than the payment provider and a busy machine make it, whatever the broker does.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Between two looks into the providers' books.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -67,9 +71,9 @@ impl Crew {
         }
     }
 
-    /// The same with a broker of the recent release.
-    pub(super) async fn with_nats(setup: Setup) -> Self {
-        Self::open(NatsServer::start(Release::New), setup).await
+    /// The same with a broker of this release.
+    pub(super) async fn with_nats(release: Release, setup: Setup) -> Self {
+        Self::open(NatsServer::start(release), setup).await
     }
 
     /// A process with these roles, not started.
@@ -137,17 +141,33 @@ pub(super) async fn ordering(doors: Vec<Customers>, nth: usize, mut door: usize)
     vec![reply(&first.order(), Asked::Place, &first)]
 }
 
-/// Waits until every customer was told of a parcel.
-pub(super) async fn all_told(crew: &Crew, orders: usize) {
-    // Asked for all of its books all the time, the world outside would do nothing else.
-    let books = Mutex::new(Vec::new());
-    until("every customer told of a parcel", MENDED, async || {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let mut books = books.lock().await;
-        crew.town.read_on(&mut books).await;
-        (effects(&books, "send").len() >= orders).then_some(())
+/// Waits until customers, so many of whom order one after another, were answered more often than they can have asked before: at least one
+/// order was both asked for and taken since this began.
+pub(super) async fn business(answered: &AtomicUsize, customers: usize, within: Duration) {
+    let before = answered.load(Ordering::Relaxed);
+    until("business goes on", within, async || {
+        (answered.load(Ordering::Relaxed) > before + customers).then_some(())
     })
     .await;
+}
+
+/// Waits until every customer was told of a parcel. If some never are, what is found still under way tells why.
+pub(super) async fn all_told(crew: &Crew, orders: usize) {
+    let mut books = Vec::new();
+    let deadline = Instant::now() + MENDED;
+    loop {
+        // Asked for all of its books all the time, the world outside would do nothing else.
+        tokio::time::sleep(LOOK_EVERY).await;
+        crew.town.read_on(&mut books).await;
+        let told = effects(&books, "send").len();
+        if told >= orders {
+            return;
+        }
+        if Instant::now() > deadline {
+            crew.town.quiesces(Duration::ZERO).await;
+            panic!("{told} of {orders} customers were told of a parcel, and nothing is under way");
+        }
+    }
 }
 
 /// Of how many orders the providers did something twice that they do under a key.

@@ -2,65 +2,16 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
 use rustix::process::Signal;
-use tokio::task::JoinSet;
 
+use super::clients::Clients;
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::published::Published;
-use crate::checker::{Asked, Reply};
-use crate::soak::size;
+use crate::soak::{self, size};
 use crate::storm::judged;
-use crate::town::{Customers, Process, Setup, Town, order, reply, until};
-
-/// Between two orders of one customer, so that this machine is busy but not drowned.
-const THINK: Duration = Duration::from_millis(500);
-
-#[derive(Default)]
-struct Count {
-    asked: AtomicUsize,
-    failed: AtomicUsize,
-    over: AtomicBool,
-}
-
-/// Orders again and again, and reads what was ordered.
-async fn customer(
-    customers: Customers,
-    http: reqwest::Client,
-    url: String,
-    nth: usize,
-    count: Arc<Count>,
-) -> Vec<Reply> {
-    let mut replies = Vec::new();
-    for round in 0.. {
-        if count.over.load(Ordering::Relaxed) {
-            break;
-        }
-        count.asked.fetch_add(1, Ordering::Relaxed);
-        let answer = customers
-            .place(&format!("{nth}-{round}"), &order("ok"))
-            .await;
-        let placed = answer.filter(|answer| answer.status == 201);
-        let Some(placed) = placed else {
-            count.failed.fetch_add(1, Ordering::Relaxed);
-            continue;
-        };
-        replies.push(reply(&placed.order(), Asked::Place, &placed));
-        count.asked.fetch_add(1, Ordering::Relaxed);
-        let shown = http
-            .get(format!("{url}/orders/{}", placed.order()))
-            .send()
-            .await;
-        if !shown.is_ok_and(|shown| shown.status() == 200) {
-            count.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        tokio::time::sleep(THINK).await;
-    }
-    replies
-}
+use crate::town::{Process, Setup, Town};
 
 /// The new process takes over before the old one is told to go.
 async fn replace(old: &mut Process, mut new: Process, http: &reqwest::Client) {
@@ -71,11 +22,17 @@ async fn replace(old: &mut Process, mut new: Process, http: &reqwest::Client) {
     *old = new;
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_notices_that_every_process_is_replaced_again_and_again() {
-    let (clients, rounds) = (size(100), size(5).max(1));
-    let (database, nats) = (TestDatabase::create(), NatsServer::start(Release::New));
+    for release in soak::brokers(Release::New) {
+        replaced_again_and_again(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn replaced_again_and_again(release: Release) {
+    let rounds = size(5).max(1);
+    let (database, nats) = (TestDatabase::create(), NatsServer::start(release));
     let setup = |roles: &str| Setup {
         database: Some(database.url()),
         nats: Some(nats.url()),
@@ -100,40 +57,23 @@ async fn nobody_notices_that_every_process_is_replaced_again_and_again() {
     for roles in ["worker", "projector", "relay"] {
         others.push((roles, town.another_shop(&setup(roles)).await));
     }
-    let (count, mut crowd) = (Arc::<Count>::default(), JoinSet::new());
-    for nth in 0..clients {
-        let customers = Customers::of(&town.http, &town.shop.url);
-        let (http, url) = (town.http.clone(), town.shop.url.clone());
-        crowd.spawn(customer(customers, http, url, nth, Arc::clone(&count)));
-    }
+    let clients = Clients::come(&town.http, &town.shop.url);
     for _ in 0..rounds {
-        let before = count.asked.load(Ordering::Relaxed);
-        until("some business", crate::town::STUCK, async || {
-            (count.asked.load(Ordering::Relaxed) > before + clients).then_some(())
-        })
-        .await;
+        clients.business().await;
         let next = api(&town);
         replace(&mut town.shop, next, &town.http).await;
         for (roles, process) in &mut others {
             replace(process, town.another(&setup(roles)), &town.http).await;
         }
     }
-    count.over.store(true, Ordering::Relaxed);
-    let replies = crowd.join_all().await.concat();
-    let (asked, failed) = (
-        count.asked.load(Ordering::Relaxed),
-        count.failed.load(Ordering::Relaxed),
-    );
-    let availability = 100.0 * (asked - failed) as f64 / asked as f64;
-    let orders = replies.len();
+    let (replies, heard) = clients.leave().await;
     judged(&town, replies).await;
     let published = Published::at(database.url(), &nats.url()).await;
     let stream = published.is_the_log().await.1;
     println!(
-        "figure: rolling-restart rounds={rounds} processes={} clients={clients} requests={asked} orders={orders} failed={failed} \
-         availability={availability:.2}% stream-missing={}",
+        "figure: rolling-restart broker={release:?} rounds={rounds} processes={} {heard} stream-missing={}",
         others.len() + 1,
         stream.missing,
     );
-    assert_eq!(failed, 0);
+    assert_eq!(heard.failed, 0);
 }

@@ -11,8 +11,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::crew::{Crew, all_told, at_most_once, counted, more_than_once, ordering, setup};
+use crate::broker::nats::Release;
 use crate::checker::Reply;
-use crate::soak::size;
+use crate::soak::{self, size};
 use crate::storm::{MENDED, crowd, judged_but_for_repeats};
 use crate::town::{Answer, Customers, until};
 
@@ -153,10 +154,16 @@ async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration
     (replies, replaced)
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_when_they_wake() {
-    let mut crew = Crew::with_nats(setup()).await;
+    for release in soak::brokers(Release::New) {
+        frozen_again_and_again(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn frozen_again_and_again(release: Release) {
+    let mut crew = Crew::with_nats(release, setup()).await;
     for roles in [
         "worker",
         "worker",
@@ -179,7 +186,7 @@ async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_w
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let (taken, stream) = (taken(&evidence.events), crew.published().await);
     println!(
-        "figure: many-frozen rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
+        "figure: many-frozen broker={release:?} rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
          unkeyed-double={} relay-replaced-within={slowest:.1?} stream-missing={} stream-double={}",
         rounds * (each + AFTERWARDS),
         taken.over,

@@ -12,6 +12,8 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use super::crew::{Crew, counted, effects, setup};
+use crate::broker::nats::Release;
+use crate::soak;
 use crate::town::{STUCK, until};
 use crate::wakeups::{connected, takes};
 
@@ -46,7 +48,14 @@ async fn leaves(crew: &mut Crew) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_goes_gives_its_turns_back_and_another_has_them_at_once() {
-    let mut crew = Crew::with_nats(setup().shop(&["--reconcile-every", "1s"])).await;
+    for release in soak::brokers(Release::Old) {
+        gives_its_turns_back(release).await;
+    }
+}
+
+async fn gives_its_turns_back(release: Release) {
+    let setup = setup().shop(&["--reconcile-every", "1s"]);
+    let mut crew = Crew::with_nats(release, setup).await;
     let (log, connection) = tokio_postgres::connect(&crew.database.url(), NoTls)
         .await
         .expect("connected");
@@ -86,8 +95,14 @@ async fn a_process_that_goes_gives_its_turns_back_and_another_has_them_at_once()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_goes_gives_back_the_wakeups_that_it_has_in_hand() {
+    for release in Release::EACH {
+        gives_back_what_it_has(release).await;
+    }
+}
+
+async fn gives_back_what_it_has(release: Release) {
     let setup = setup().shop(&["--provider-concurrency", "1"]);
-    let mut crew = Crew::with_nats(setup).await;
+    let mut crew = Crew::with_nats(release, setup).await;
     // One parcel under way keeps all others of the worker waiting.
     let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": 3_000 }]);
     crew.town.faults(&slow).await;
@@ -132,13 +147,51 @@ async fn a_worker_that_goes_gives_back_the_wakeups_that_it_has_in_hand() {
     crew.town.close(Vec::new()).await;
 }
 
+/// A broker that says nothing is given up on, several times, long before the grace is over.
+const GONE_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_goes_does_not_wait_for_a_broker_that_says_nothing() {
+    for release in soak::brokers(Release::Old) {
+        leaves_a_silent_broker(release).await;
+    }
+}
+
+async fn leaves_a_silent_broker(release: Release) {
+    let mut crew = Crew::with_nats(release, setup()).await;
+    crew.hire(ALL).await;
+    crew.town.shipped("before").await;
+    crew.nats.freeze();
+    // Something to publish, to wake for and to relay.
+    let order = crew.town.paid("meanwhile").await;
+    let since = Instant::now();
+    leaves(&mut crew).await;
+    crew.town.shop.signal(Signal::TERM);
+    let code = crew.town.shop.ended().await;
+    assert_eq!(code, Some(0), "{}", crew.town.shop.lines());
+    let took = since.elapsed();
+    assert!(took < GONE_WITHIN, "{took:?}");
+    crew.nats.thaw();
+    crew.town.shop.start(&crew.town.http).await;
+    crew.hire(ALL).await;
+    crew.town.becomes(&order, "Shipped").await;
+    crew.published().await;
+    crew.town.close(Vec::new()).await;
+}
+
 /// Long enough that what comes before its end did not wait for it, and no reason for the one that goes to be cut off.
 const SLOW: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_goes_keeps_nothing_but_the_step_in_its_hand() {
+    for release in soak::brokers(Release::New) {
+        keeps_the_step_in_its_hand(release).await;
+    }
+}
+
+async fn keeps_the_step_in_its_hand(release: Release) {
     let setup = setup().shop(&["--provider-concurrency", "1", "--provider-timeout", "20s"]);
-    let mut crew = Crew::with_nats(setup).await;
+    let mut crew = Crew::with_nats(release, setup).await;
     let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
     crew.town.faults(&slow).await;
     crew.hire(ALL).await;

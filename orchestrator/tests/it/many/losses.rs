@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use super::crew::{Crew, all_told, at_most_once, effects, more_than_once, setup};
+use super::crew::{
+    ANSWERED_WITHIN, Crew, all_told, at_most_once, business, effects, more_than_once, setup,
+};
 use crate::broker::nats::{NatsServer, Release};
 use crate::checker::{Asked, Reply};
-use crate::soak::{self, size};
-use crate::storm::{MENDED, crowd, judged};
-use crate::town::{Customers, order, reply, until};
+use crate::soak::{self, length, size};
+use crate::storm::{crowd, judged};
+use crate::town::{Customers, order, reply};
 
 /// What a broker that is put back has forgotten.
 const OLD: Duration = Duration::from_secs(30);
@@ -19,15 +21,31 @@ const OLD: Duration = Duration::from_secs(30);
 /// Customers who order one after another.
 const CUSTOMERS: usize = 8;
 
-/// No customer waits longer for an answer than the payment provider and a busy machine make it, whatever the broker does.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-
 #[derive(Default)]
 struct Count {
     orders: AtomicUsize,
     refused: AtomicUsize,
     slowest_ms: AtomicUsize,
     over: AtomicBool,
+}
+
+/// How often it is killed, wiped, and put back, and how old it is then.
+struct Losses {
+    kills: usize,
+    wipes: usize,
+    restores: usize,
+    old: Duration,
+}
+
+impl Losses {
+    fn wanted() -> Self {
+        Self {
+            kills: size(20),
+            wipes: (size(10) / 2).max(1),
+            restores: (size(10) / 2).max(1),
+            old: length(OLD),
+        }
+    }
 }
 
 /// Orders again and again, and expects each time to have paid at once.
@@ -55,13 +73,38 @@ async fn customer(doors: Vec<Customers>, nth: usize, count: Arc<Count>) -> Vec<R
     replies
 }
 
-/// Waits until there has been so much more business, which there is whatever the broker does.
-async fn business(count: &Count) {
-    let before = count.orders.load(Ordering::Relaxed);
-    until("business goes on", MENDED, async || {
-        (count.orders.load(Ordering::Relaxed) >= before + CUSTOMERS).then_some(())
-    })
-    .await;
+/// Waits until there has been some business, which there is whatever the broker does.
+async fn goes_on(count: &Count) {
+    business(&count.orders, CUSTOMERS, 2 * ANSWERED_WITHIN).await;
+}
+
+/// What becomes of the broker: gone and back, gone and empty, gone and old. Each time there is business while it is away.
+async fn lost_again_and_again(nats: &mut NatsServer, count: &Count, losses: &Losses) {
+    for _ in 0..losses.kills {
+        goes_on(count).await;
+        nats.kill();
+        goes_on(count).await;
+        nats.launch();
+    }
+    for _ in 0..losses.wipes {
+        goes_on(count).await;
+        nats.kill();
+        goes_on(count).await;
+        nats.wipe();
+        nats.launch();
+    }
+    for _ in 0..losses.restores {
+        goes_on(count).await;
+        let copy = nats.backup();
+        let since = Instant::now();
+        while since.elapsed() < losses.old {
+            goes_on(count).await;
+        }
+        nats.kill();
+        goes_on(count).await;
+        nats.restore(&copy);
+    }
+    goes_on(count).await;
 }
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
@@ -80,29 +123,8 @@ async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_do
             });
             all.concat()
         });
-        let (kills, wipes, restores) = (size(20), size(10) / 2, size(10) / 2);
-        let (wipes, restores) = (wipes.max(1), restores.max(1));
-        let old = if soak::is_on() { OLD } else { OLD / 10 };
-        for _ in 0..kills {
-            business(&count).await;
-            crew.nats.kill();
-            business(&count).await;
-            crew.nats.launch();
-        }
-        for _ in 0..wipes {
-            business(&count).await;
-            crew.nats.wipe();
-        }
-        for _ in 0..restores {
-            business(&count).await;
-            let copy = crew.nats.backup();
-            let since = Instant::now();
-            while since.elapsed() < old {
-                business(&count).await;
-            }
-            crew.nats.restore(&copy);
-        }
-        business(&count).await;
+        let losses = Losses::wanted();
+        lost_again_and_again(&mut crew.nats, &count, &losses).await;
         count.over.store(true, Ordering::Relaxed);
         let replies = everybody.await.expect("everybody went home");
         let orders = replies.len();
@@ -113,9 +135,13 @@ async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_do
         let refused = count.refused.load(Ordering::Relaxed);
         let slowest = count.slowest_ms.load(Ordering::Relaxed);
         println!(
-            "figure: broker-lost broker={release:?} kills={kills} wipes={wipes} put-back={restores} old={old:?} orders={orders} \
+            "figure: broker-lost broker={release:?} kills={} wipes={} put-back={} old={:?} orders={orders} \
              refused={refused} slowest-answer={slowest}ms double={} unkeyed-double={} stream-events={} stream-missing={} \
              stream-double={}",
+            losses.kills,
+            losses.wipes,
+            losses.restores,
+            losses.old,
             at_most_once(&evidence.ledger),
             more_than_once(&evidence.ledger, "send"),
             stream.events,
@@ -132,11 +158,16 @@ async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_do
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_the_whole_time_keeps_no_order_from_being_paid_and_shipped() {
-    let nats = NatsServer::stopped(Release::New);
-    let mut crew = Crew::open(nats, setup()).await;
+    for release in soak::brokers(Release::Old) {
+        away(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn away(release: Release) {
+    let mut crew = Crew::open(NatsServer::stopped(release), setup()).await;
     for roles in ["api", "worker", "projector", "relay"] {
         crew.hire(roles).await;
     }
@@ -164,7 +195,7 @@ async fn a_broker_that_is_away_the_whole_time_keeps_no_order_from_being_paid_and
     );
     let stream = crew.published().await;
     println!(
-        "figure: broker-away orders={orders} accepted={orders} paid={} shipped={} double={} unkeyed-double={} stream-events={} stream-missing={}",
+        "figure: broker-away broker={release:?} orders={orders} accepted={orders} paid={} shipped={} double={} unkeyed-double={} stream-events={} stream-missing={}",
         paid.len(),
         shipped.len(),
         at_most_once(&evidence.ledger),

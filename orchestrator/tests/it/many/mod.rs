@@ -1,5 +1,6 @@
 //! One shop of many processes, each with a part of the work, on one Postgres.
 
+mod clients;
 mod crew;
 mod deploys;
 mod frozen;
@@ -7,6 +8,7 @@ mod leaving;
 mod losses;
 mod next;
 mod parts;
+mod proxied;
 mod refusing_brokers;
 mod scale;
 mod siege;

@@ -7,6 +7,7 @@ use eventstore::testing::TestDatabase;
 use serde_json::json;
 
 use super::crew::{Crew, setup};
+use crate::broker::nats::Release;
 use crate::checker::{Asked, Reply};
 use crate::town::{Answer, Customers, Process, STUCK, Setup, Town, order, reply, until};
 
@@ -130,7 +131,7 @@ async fn becomes(http: &reqwest::Client, url: &str, status: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_that_is_started_word_for_word_like_the_first_is_one_shop_with_it() {
     let setup = setup().shop(&["--log", "info", "--cancel-budget", "30s"]);
-    let mut crew = Crew::with_nats(setup).await;
+    let mut crew = Crew::with_nats(Release::New, setup).await;
     crew.hire("worker,projector,relay").await;
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("an address"));
     let mut second = crew.town.shop.twin(&socket);

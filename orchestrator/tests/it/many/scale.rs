@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::crew::{Crew, counted, effects};
+use crate::broker::nats::Release;
 use crate::soak::{self, size};
 use crate::storm::{MENDED, crowd};
 use crate::town::{Process, Setup, order, until};
@@ -60,14 +61,14 @@ fn processor_time(process: &Process) -> Duration {
 }
 
 /// Sagas that a crew of so many workers completes in a second, from a backlog.
-async fn completed(workers: usize, orders: usize) -> Pace {
+async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
     let setup = Setup::default().shop(&["--log", "warn"]).world(&[
         "--simulated-handover-after",
         "1h",
         "--simulated-delivery-after",
         "1h",
     ]);
-    let mut crew = Crew::with_nats(setup).await;
+    let mut crew = Crew::with_nats(release, setup).await;
     crew.hire("projector").await;
     let customers = crew.town.customers.clone();
     let placing = crowd(orders, move |nth| {
@@ -134,14 +135,20 @@ async fn completed(workers: usize, orders: usize) -> Pace {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_worker_carries_its_share() {
+    for release in soak::brokers(Release::New) {
+        one_and_two(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn one_and_two(release: Release) {
     let orders = size(2400);
-    let one = completed(1, orders).await;
-    let two = completed(2, orders).await;
+    let one = completed(release, 1, orders).await;
+    let two = completed(release, 2, orders).await;
     println!(
-        "figure: second-worker latency={}ms concurrency={CONCURRENCY} orders={orders} one={:.1}/s two={:.1}/s factor={:.2} \
+        "figure: second-worker broker={release:?} latency={}ms concurrency={CONCURRENCY} orders={orders} one={:.1}/s two={:.1}/s factor={:.2} \
          in-flight={:.1},{:.1} workers-cores={:.2},{:.2} machine-cores={}",
         LATENCY.as_millis(),
         one.rate,

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::crew::{
     Crew, all_told, at_most_once, counted, effects, more_than_once, ordering, setup,
 };
-use crate::soak::size;
+use crate::broker::nats::Release;
+use crate::soak::{self, size};
 use crate::storm::{crowd, dice, judged_but_for_repeats};
 
 /// A process of the crew is killed this often.
@@ -77,10 +78,16 @@ impl Worked {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_double_nothing() {
-    let mut crew = Crew::with_nats(setup()).await;
+    for release in soak::brokers(Release::Old) {
+        besieged(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn besieged(release: Release) {
+    let mut crew = Crew::with_nats(release, setup()).await;
     for roles in ["api", "worker", "worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;
     }
@@ -121,7 +128,7 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
     let stream = crew.published().await;
     let (workers, doors) = (worked.count("worker"), worked.count("api"));
     println!(
-        "figure: many-killed orders={orders} kills={kills} seconds-per-kill={each:.1} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
+        "figure: many-killed broker={release:?} orders={orders} kills={kills} seconds-per-kill={each:.1} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
          doors-that-worked={}/{} stream-events={} stream-missing={} stream-double={}",
         orders - evidence.customers.len(),
         at_most_once(&evidence.ledger),

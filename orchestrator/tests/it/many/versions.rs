@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::crew::{Crew, all_told, at_most_once, counted, effects, lost, ordering, setup};
 use super::next::{Wrapped, start};
+use crate::broker::nats::Release;
 use crate::checker::Reply;
-use crate::soak::size;
+use crate::soak::{self, size};
 use crate::storm::{MENDED, crowd, judged};
 use crate::town::{Customers, until};
 
@@ -84,10 +85,16 @@ async fn take_back(crew: &Crew, next: App) -> Vec<Reply> {
     left
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_release_comes_and_goes_beside_the_present_one_and_nothing_is_lost_or_doubled() {
-    let mut crew = Crew::with_nats(setup()).await;
+    for broker in soak::brokers(Release::Old) {
+        comes_and_goes(broker).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn comes_and_goes(broker: Release) {
+    let mut crew = Crew::with_nats(broker, setup()).await;
     for roles in ["worker", "projector", "relay"] {
         crew.hire(roles).await;
     }
@@ -141,7 +148,7 @@ async fn the_next_release_comes_and_goes_beside_the_present_one_and_nothing_is_l
     let stream = crew.published().await;
     let (by_next, wrapped_twice) = wrapped.count();
     println!(
-        "figure: two-releases orders={orders} by-the-next={by_next} left-to-it={LEFT} lost={} double={} stream-missing={}",
+        "figure: two-releases broker={broker:?} orders={orders} by-the-next={by_next} left-to-it={LEFT} lost={} double={} stream-missing={}",
         lost(orders, &evidence.ledger),
         at_most_once(&evidence.ledger) + wrapped_twice,
         stream.missing,

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
-use super::crew::{Crew, all_told, at_most_once, effects, lost, more_than_once, ordering, setup};
+use super::crew::{
+    ANSWERED_WITHIN, Crew, all_told, at_most_once, business, effects, lost, more_than_once,
+    ordering, setup,
+};
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::proxy::{Proxy, Weather};
-use crate::soak::length;
+use crate::soak::{self, length};
 use crate::storm::{MENDED, crowd, judged_but_for_repeats};
-use crate::town::until;
 
 /// Customers who order one after another.
 const CUSTOMERS: usize = 8;
@@ -38,10 +41,16 @@ async fn shelter(url: &str) -> (Proxy, String) {
     (proxy, url.to_string())
 }
 
-#[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn delays_resets_cuts_and_half_open_connections_to_both_servers_lose_and_double_nothing() {
-    let (nats, database) = (NatsServer::start(Release::New), TestDatabase::create());
+    for release in soak::brokers(Release::Old) {
+        weathered(release).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn weathered(release: Release) {
+    let (nats, database) = (NatsServer::start(release), TestDatabase::create());
     let (broker, to_broker) = shelter(&nats.url()).await;
     let (log, to_log) = shelter(&database.url()).await;
     let mut crew = Crew::behind(nats, database, to_log, to_broker, setup()).await;
@@ -69,21 +78,19 @@ async fn delays_resets_cuts_and_half_open_connections_to_both_servers_lose_and_d
         });
         all.concat()
     });
-    let business = async || {
-        let enough = count.load(Ordering::Relaxed) + CUSTOMERS;
-        until("business goes on", MENDED, async || {
-            (count.load(Ordering::Relaxed) >= enough).then_some(())
-        })
-        .await;
-    };
     let mut spells = 0;
-    for proxy in [&broker, &log] {
+    for (proxy, is_broker) in [(&broker, true), (&log, false)] {
         for weather in KINDS {
-            business().await;
+            business(&count, CUSTOMERS, MENDED).await;
             proxy.set(weather);
-            tokio::time::sleep(length(SPELL)).await;
+            let over = Instant::now() + length(SPELL);
+            if is_broker {
+                // No order waits for it.
+                business(&count, CUSTOMERS, 2 * ANSWERED_WITHIN).await;
+            }
+            tokio::time::sleep_until(over).await;
             proxy.set(Weather::Fair);
-            business().await;
+            business(&count, CUSTOMERS, MENDED).await;
             proxy.reset();
             spells += 2;
         }
@@ -95,7 +102,7 @@ async fn delays_resets_cuts_and_half_open_connections_to_both_servers_lose_and_d
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let stream = crew.published().await;
     println!(
-        "figure: bad-weather spells={spells} each={:?} orders={orders} lost={} double={} unkeyed-double={} stream-missing={} \
+        "figure: bad-weather broker={release:?} spells={spells} each={:?} orders={orders} lost={} double={} unkeyed-double={} stream-missing={} \
          stream-double={}",
         length(SPELL),
         lost(orders, &evidence.ledger),

@@ -186,7 +186,7 @@ fn lives(lines: &Path) -> usize {
     lines.lines().filter(|line| line.contains(SERVING)).count()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(PORTS);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -1,12 +1,17 @@
 //! A log, an agency, and an engine that books trips.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use eventstore::{EventStore, Location, Options as StoreOptions};
+use eventstore::{EventStore, Location, Options as StoreOptions, Position};
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::engine::{Engine, Options};
+use orchestrator::saga::index::LogIndex;
+use orchestrator::saga::sweeper::{Pace, Sweeper};
 use orchestrator::saga::verbs::Request;
 use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::agency::Agency;
@@ -39,6 +44,19 @@ impl Desk {
     pub(super) fn engine(store: &EventStore, agency: &Arc<Agency>) -> Engine {
         let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(agency)));
         Engine::new(store.clone(), vec![trip], Options::default()).unwrap()
+    }
+
+    /// Sweeps for an engine, far more often than a shop would.
+    pub(super) fn sweep(&self, engine: &Engine, stop: CancellationToken) -> JoinHandle<()> {
+        let index = Arc::new(LogIndex::new(self.store.clone(), Position::ZERO));
+        let pace = Pace {
+            every: Duration::from_millis(20),
+            grace: Duration::ZERO,
+            again_after: Duration::from_millis(100),
+            ..Pace::default()
+        };
+        let sweeper = Sweeper::new(self.store.clone(), engine.clone(), index, pace);
+        tokio::spawn(sweeper.run(stop))
     }
 
     /// A trip that waits for its boarding.

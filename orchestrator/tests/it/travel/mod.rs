@@ -2,6 +2,7 @@
 
 mod agency;
 mod attending;
+mod builds;
 mod desk;
 mod engine;
 mod errands;

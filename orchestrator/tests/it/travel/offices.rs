@@ -1,24 +1,24 @@
 //! Offices of one agency: one that only takes deposits, and one that books the rest when it is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregates::saga::Phase;
-use eventstore::Position;
 use orchestrator::bus::attendant;
-use orchestrator::bus::wakeups::Wakeups;
+use orchestrator::bus::wakeups::{Limits, Wakeups};
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::dispatch::{Begins, Dispatch, Wakeup};
 use orchestrator::saga::engine::{Engine, Options, Running};
-use orchestrator::saga::index::{LogIndex, SagaIndex};
-use orchestrator::saga::sweeper::{Pace, Sweeper};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use super::desk::{Desk, request};
 use super::trip::Trip;
+use crate::broker::nats::{NatsServer, Release};
 use crate::town::{STUCK, until};
+use crate::wakeups::{connected, takes};
 
 /// The longest that a late wake-up is on its way.
 const LATEST: Duration = Duration::from_millis(200);
@@ -33,6 +33,7 @@ enum Way {
     Twice,
     /// Each by a time of its own, so that they overtake each other.
     Late,
+    /// All of them come to somebody who says that they are done with, and does nothing.
     Lost,
 }
 
@@ -46,7 +47,7 @@ struct Post {
 impl Dispatch for Post {
     fn dispatch(&self, wakeup: Wakeup) -> bool {
         match self.way {
-            Way::Plain => self.wakeups.publish(wakeup),
+            Way::Plain | Way::Lost => self.wakeups.publish(wakeup),
             Way::Twice => self.wakeups.publish(wakeup.clone()) && self.wakeups.publish(wakeup),
             Way::Late => {
                 let wakeups = self.wakeups.clone();
@@ -57,27 +58,71 @@ impl Dispatch for Post {
                 });
                 true
             }
-            Way::Lost => true,
         }
     }
 }
 
-/// Two engines on one log.
+/// Takes every wake-up, says that it is done with, and does nothing. Counts them.
+async fn lose(wakeups: Wakeups, lost: Arc<AtomicUsize>) {
+    loop {
+        for delivery in wakeups.pull(16).await {
+            delivery.ack().await;
+            lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Engines on one log.
 struct Offices {
     desk: Desk,
     /// Takes deposits.
     front: Engine,
     post: Arc<Post>,
+    /// Wake-ups that came to nothing.
+    lost: Arc<AtomicUsize>,
+    /// With a broker between the front and the others.
+    broker: Option<(Release, NatsServer)>,
+    _over: DropGuard,
 }
 
 impl Offices {
+    /// Two engines in one process.
     async fn open(way: Way) -> Self {
+        let wakeups = Wakeups::local();
+        Self::of(way, wakeups.clone(), vec![wakeups], None).await
+    }
+
+    /// Three engines with a broker between them, and a connection of each to it.
+    async fn apart(way: Way, release: Release) -> Self {
+        let nats = NatsServer::start(release);
+        let queue = async || {
+            let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+            takes(&wakeups).await;
+            wakeups
+        };
+        let (front, back) = (queue().await, vec![queue().await, queue().await]);
+        Self::of(way, front, back, Some((release, nats))).await
+    }
+
+    /// Wherever there are any.
+    async fn each(way: Way) -> Vec<Self> {
+        let mut all = vec![Self::open(way).await];
+        for release in Release::EACH {
+            all.push(Self::apart(way, release).await);
+        }
+        all
+    }
+
+    /// One at the front, and one behind each of these ends of the queue.
+    async fn of(
+        way: Way,
+        wakeups: Wakeups,
+        back: Vec<Wakeups>,
+        broker: Option<(Release, NatsServer)>,
+    ) -> Self {
         let desk = Desk::open().await;
-        let post = Arc::new(Post {
-            way,
-            wakeups: Wakeups::local(),
-            dice: Mutex::new(fastrand::Rng::with_seed(SEED)),
-        });
+        let dice = Mutex::new(fastrand::Rng::with_seed(SEED));
+        let post = Arc::new(Post { way, wakeups, dice });
         let trip: Arc<dyn Saga> = Arc::new(Trip::new(Arc::clone(&desk.agency)));
         let options = Options {
             begins: Begins::Only(&["deposit"]),
@@ -85,19 +130,36 @@ impl Offices {
             ..Options::default()
         };
         let front = Engine::new(desk.store.clone(), vec![trip], options).unwrap();
-        let (back, wakeups) = (desk.engine.clone(), post.wakeups.clone());
-        tokio::spawn(attendant::attend(
-            back,
-            wakeups,
-            64,
-            CancellationToken::new(),
-        ));
-        Self { desk, front, post }
+        let (lost, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        for (nth, end) in back.into_iter().enumerate() {
+            let engine = match nth {
+                0 => desk.engine.clone(),
+                _ => Desk::engine(&desk.store, &desk.agency),
+            };
+            if way == Way::Lost {
+                tokio::spawn(
+                    stop.clone()
+                        .run_until_cancelled_owned(lose(end, Arc::clone(&lost))),
+                );
+                desk.sweep(&engine, stop.clone());
+            } else {
+                tokio::spawn(attendant::attend(engine, end, 64, stop.clone()));
+            }
+        }
+        Self {
+            desk,
+            front,
+            post,
+            lost,
+            broker,
+            _over: stop.drop_guard(),
+        }
     }
 
     /// With what a failure is to be had again.
     fn circumstances(&self) -> String {
-        format!("{:?}, seed {SEED}", self.post.way)
+        let broker = self.broker.as_ref().map(|(release, _)| release);
+        format!("{:?}, seed {SEED}, broker {broker:?}", self.post.way)
     }
 
     async fn start(&self) -> (Uuid, Running) {
@@ -141,12 +203,19 @@ impl Offices {
     }
 }
 
+/// Trips are booked and called off, several at a time.
 async fn there_and_back(way: Way) {
-    let offices = Offices::open(way).await;
-    let (id, mut running) = offices.start().await;
-    offices.booked(id, &mut running).await;
-    drop(running);
-    offices.canceled(id).await;
+    for offices in Offices::each(way).await {
+        let trip = async || {
+            let (id, mut running) = offices.start().await;
+            offices.booked(id, &mut running).await;
+            drop(running);
+            offices.canceled(id).await;
+        };
+        tokio::join!(trip(), trip(), trip());
+        let lost = offices.lost.load(Ordering::Relaxed);
+        assert_eq!(lost > 0, way == Way::Lost, "{}", offices.circumstances());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,133 +230,12 @@ async fn a_wakeup_that_comes_twice_changes_no_outcome() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wakeups_that_come_late_and_in_another_order_change_no_outcome() {
-    let offices = Offices::open(Way::Late).await;
-    let (first, mut running_first) = offices.start().await;
-    let (second, mut running_second) = offices.start().await;
-    offices.booked(first, &mut running_first).await;
-    offices.booked(second, &mut running_second).await;
-    drop((running_first, running_second));
-    tokio::join!(offices.canceled(first), offices.canceled(second));
+    there_and_back(Way::Late).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wakeup_that_is_lost_changes_no_outcome() {
-    let offices = Offices::open(Way::Lost).await;
-    let (store, back) = (&offices.desk.store, &offices.desk.engine);
-    let index = Arc::new(LogIndex::new(store.clone(), Position::ZERO));
-    let pace = Pace {
-        every: Duration::from_millis(20),
-        grace: Duration::ZERO,
-        again_after: Duration::from_millis(100),
-        ..Pace::default()
-    };
-    let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(store.clone(), back.clone(), index, pace);
-    let sweeping = tokio::spawn(sweeper.run(stop.clone()));
-    let (id, mut running) = offices.start().await;
-    offices.booked(id, &mut running).await;
-    drop(running);
-    offices.canceled(id).await;
-    stop.cancel();
-    sweeping.await.expect("no panic");
-}
-
-/// An engine of the build before, which knows the first version only, on the log of an agency that books by the second.
-async fn old_and_new() -> (Desk, Engine, Engine) {
-    let desk = Desk::open().await;
-    let old = Desk::engine(&desk.store, &desk.agency);
-    let both: Vec<Arc<dyn Saga>> = vec![
-        Arc::new(Trip::new(Arc::clone(&desk.agency))),
-        Arc::new(Trip::second(Arc::clone(&desk.agency))),
-    ];
-    let new = Engine::new(desk.store.clone(), both, Options::default()).unwrap();
-    (desk, old, new)
-}
-
-/// A trip by the second version that nobody works on.
-async fn left_lying(desk: &Desk) -> Uuid {
-    let second: Arc<dyn Saga> = Arc::new(Trip::second(Arc::clone(&desk.agency)));
-    let options = Options {
-        begins: Begins::Only(&[]),
-        ..Options::default()
-    };
-    let front = Engine::new(desk.store.clone(), vec![second], options).unwrap();
-    let id = Uuid::now_v7();
-    let started = front.start("trip", id, Value::Null, Vec::new()).await;
-    drop(started.expect("it starts"));
-    front.halt();
-    id
-}
-
-async fn left_alone(engine: &Engine) {
-    until("what it does not understand", STUCK, async || {
-        (engine.left_alone() > 0).then_some(())
-    })
-    .await;
-}
-
-/// Booked once, by an engine that can.
-async fn booked_by(desk: &Desk, new: &Engine, id: Uuid) {
-    let agency = Arc::clone(&desk.agency);
-    until("everything is booked", STUCK, async || {
-        (agency.dossier(id).count("mail") > 0).then_some(())
-    })
-    .await;
-    let mut running = new.follow(id).await.expect("it is there");
-    let booked = running.wait_for(|now| now.state.step("board").is_some());
-    let booked = tokio::time::timeout(STUCK, booked).await;
-    assert!(booked.expect("it is booked").is_some());
-    for effect in ["insurance", "deposit", "hotel", "seat", "flight", "mail"] {
-        assert_eq!(desk.agency.dossier(id).count(effect), 1, "{effect}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wakeup_that_comes_to_a_build_that_does_not_know_the_saga_is_left_to_one_that_does() {
-    let (desk, old, new) = old_and_new().await;
-    let wakeups = Wakeups::local();
-    let attend = |engine: &Engine| {
-        let (engine, wakeups) = (engine.clone(), wakeups.clone());
-        tokio::spawn(attendant::attend(
-            engine,
-            wakeups,
-            4,
-            CancellationToken::new(),
-        ))
-    };
-    attend(&old);
-    let id = left_lying(&desk).await;
-    // Once, and nobody sweeps.
-    assert!(wakeups.publish(Wakeup::of(id)));
-    left_alone(&old).await;
-    attend(&new);
-    booked_by(&desk, &new, id).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sweeper_that_does_not_know_a_saga_lets_one_that_does_have_its_turn() {
-    let (desk, old, new) = old_and_new().await;
-    let index = Arc::new(LogIndex::new(desk.store.clone(), Position::ZERO));
-    let pace = Pace {
-        every: Duration::from_millis(20),
-        grace: Duration::ZERO,
-        again_after: Duration::from_millis(100),
-        ..Pace::default()
-    };
-    let stop = CancellationToken::new();
-    let sweep = |engine: &Engine| {
-        let index = Arc::clone(&index) as Arc<dyn SagaIndex>;
-        let sweeper = Sweeper::new(desk.store.clone(), engine.clone(), index, pace);
-        tokio::spawn(sweeper.run(stop.clone()))
-    };
-    let id = left_lying(&desk).await;
-    let first = sweep(&old);
-    left_alone(&old).await;
-    let second = sweep(&new);
-    booked_by(&desk, &new, id).await;
-    stop.cancel();
-    first.await.expect("no panic");
-    second.await.expect("no panic");
+    there_and_back(Way::Lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
