@@ -11,6 +11,9 @@
 # started here.
 set -euo pipefail
 
+# Where Debian puts nats-server; the PATH of a plain user ends before it.
+PATH=$PATH:/usr/sbin
+
 readonly NEW_VERSION=2.15.1
 readonly PYTHON_VERSION=2.16.0 # of nats-py, in pure Python
 readonly PYTHON_SHA256=aeb1ff123966c05833d26c7df7e1d54c1c6d32b612428b21677a2e921f1fecae

@@ -61,7 +61,7 @@ find_binaries() {
             best=$dir
             best_major=$major
         fi
-    done < <(candidates)
+    done <<<"$(candidates)"
     printf '%s' "$best"
 }
 

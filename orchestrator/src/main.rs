@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use mimalloc::MiMalloc;
 use orchestrator::cli::{self, args::Cli};
 
@@ -13,7 +12,7 @@ use orchestrator::cli::{self, args::Cli};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match Cli::read(std::env::args_os()) {
         Ok(cli) => cli::report(run(cli)),
         Err(error) => cli::explain(&error),
     }

@@ -234,10 +234,14 @@ async fn a_log_replaced_by_an_older_copy_stops_its_readers_loudly() {
     .await;
 }
 
+/// Within this after its append a reader has to be awake. A reader that is not woken looks for itself, but not before twice as long.
+const AWAKE_WITHIN: Duration = Duration::from_millis(50);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_is_woken_within_50_ms_of_nine_appends_in_ten() {
+async fn a_reader_is_woken_within_50_ms_of_every_append() {
     each_backend(async |log| {
         let store = log.open().await;
+        let machine = Machine::watch();
         let mut delays = Vec::new();
         for _ in 0..40 {
             let (reader, seen) = (store.clone(), store.head().await.expect("head"));
@@ -253,19 +257,58 @@ async fn a_reader_is_woken_within_50_ms_of_nine_appends_in_ten() {
             let stored = Instant::now();
             let (head, woken) = waiting.await.expect("ran");
             assert_eq!(head, appended.last);
-            delays.push(woken.saturating_duration_since(stored));
+            let delay = woken.saturating_duration_since(stored);
+            let late = machine.late_between(stored, woken).await;
+            delays.push((delay, late));
         }
         delays.sort();
         let (median, worst) = (delays[delays.len() / 2], delays[delays.len() - 1]);
         figures(&format!(
-            "wake-up: backend={} median={median:?} worst={worst:?}",
-            store.backend_name()
+            "wake-up: backend={} median={:?} worst={:?} of-which-machine={:?}",
+            store.backend_name(),
+            median.0,
+            worst.0,
+            worst.1
         ));
-        // A busy machine may be late now and then; a reader that is not woken looks for itself, which is later than that.
-        let in_time = delays.iter().filter(|d| **d < Duration::from_millis(50));
-        assert!(in_time.count() >= 36, "{delays:?}");
+        let too_late = |(delay, late): &&(Duration, Duration)| *delay > AWAKE_WITHIN + *late;
+        assert_eq!(delays.iter().find(too_late), None, "{delays:?}");
     })
     .await;
+}
+
+/// How late the machine itself is: a task beside those that are measured does nothing but sleep for a millisecond again and again. What
+/// its sleeps take longer than that, everybody who was to be woken meanwhile had to wait as well, whatever wakes them.
+struct Machine(tokio::sync::watch::Receiver<Vec<(Instant, Instant)>>);
+
+impl Machine {
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// Until it is dropped.
+    fn watch() -> Self {
+        let (ticks, machine) = tokio::sync::watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while !ticks.is_closed() {
+                let began = Instant::now();
+                tokio::time::sleep(Machine::TICK).await;
+                ticks.send_modify(|ticks| ticks.push((began, Instant::now())));
+            }
+        });
+        Machine(machine)
+    }
+
+    /// By how much, in all of its sleeps that reach into this time.
+    async fn late_between(&self, from: Instant, to: Instant) -> Duration {
+        let mut ticks = self.0.clone();
+        let past = ticks.wait_for(|ticks| ticks.last().is_some_and(|(began, _)| *began >= to));
+        let ticks = past.await.expect("it goes on");
+        // A timer of the runtime goes by whole milliseconds, and may begin within one.
+        let lengths = ticks
+            .iter()
+            .filter(|(began, ended)| *ended > from && *began < to);
+        lengths
+            .map(|(began, ended)| (*ended - *began).saturating_sub(2 * Machine::TICK))
+            .sum()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The command line: every command and what it takes.
 
+mod alone;
 pub mod store;
 
 use std::path::PathBuf;
@@ -115,7 +116,9 @@ pub struct SimulateArgs {
 #[command(after_help = "Examples:
   bookmarket demo                 the whole demo, then keeps serving until Ctrl-C
   bookmarket demo --exit          ends after the table of counts
-  bookmarket demo --orders 100    a short one")]
+  bookmarket demo --orders 100    a short one
+
+It has a store and providers of its own: it looks away from those that the environment names, and takes no flag that names any.")]
 pub struct DemoArgs {
     /// How many orders to place
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=100_000))]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::ValueEnum as _;
 use uuid::Uuid;
 
 use super::args::DemoArgs;
@@ -21,6 +22,7 @@ use super::{output, serve};
 use crate::app::{App, StartError};
 use crate::config::Settings;
 use crate::config::providers::ProviderSettings;
+use crate::config::roles::Role;
 use place::Told;
 
 /// The demo's parcels leave soon, so that there is something to see, but not before those to be canceled are.
@@ -74,7 +76,7 @@ fn invite(app: &App) {
     ));
 }
 
-/// Never the store of real orders nor real providers, whatever the environment says; never open to others.
+/// Never the store of real orders, its broker nor real providers, whatever the environment says; never open to others.
 fn isolate(settings: &mut Settings, folder: &Folder) {
     settings.store.database_url = None;
     settings.store.database_url_file = None;
@@ -84,6 +86,11 @@ fn isolate(settings: &mut Settings, folder: &Folder) {
     settings.store.message_view_url_file = None;
     settings.store.master_key_file = None;
     settings.store.data_dir.clone_from(&folder.path);
+    // A shop's broker would carry the demo's events, and hand it the shop's wake-ups.
+    settings.broker.nats_url = None;
+    settings.broker.nats_url_file = None;
+    settings.broker.external_steps.clear();
+    settings.roles.given = Role::value_variants().to_vec();
     settings.edge.api_tokens = None;
     settings.edge.insecure = false;
     settings.providers = ProviderSettings::default();

@@ -270,7 +270,7 @@ impl Cluster {
         let routes = [(); 3].map(|()| free_port()).to_vec();
         let servers = (0..3).map(|n| {
             let mut server = NatsServer::stopped(release);
-            server.name = format!("n{n}");
+            server.name = Cluster::name_of(n);
             server.routes = Some((routes[n], routes.clone()));
             server
         });
@@ -279,6 +279,11 @@ impl Cluster {
         };
         let start = |server: &mut NatsServer| server.try_launch();
         cluster.servers.iter_mut().all(start).then_some(cluster)
+    }
+
+    /// What they call one of them.
+    pub(crate) fn name_of(nth: usize) -> String {
+        format!("n{nth}")
     }
 
     /// All of them, as a client is told.

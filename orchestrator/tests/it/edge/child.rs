@@ -9,8 +9,15 @@ use serde_json::Value;
 
 use super::server::PATIENCE;
 
-/// The binary, in an environment that says nothing about it.
+/// The binary on a directory, in an environment that says nothing about it.
 pub(super) fn bookmarket(data_dir: &Path) -> Command {
+    let mut command = unsettled();
+    command.arg("--data-dir").arg(data_dir);
+    command
+}
+
+/// The binary where nothing is said to it.
+pub(super) fn unsettled() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bookmarket"));
     let ours =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKMARKET_"));
@@ -21,9 +28,7 @@ pub(super) fn bookmarket(data_dir: &Path) -> Command {
         .env_remove("DATABASE_URL")
         .env_remove("DATABASE_URL_FILE")
         .env_remove("NATS_URL")
-        .env_remove("NATS_URL_FILE")
-        .arg("--data-dir")
-        .arg(data_dir);
+        .env_remove("NATS_URL_FILE");
     command
 }
 

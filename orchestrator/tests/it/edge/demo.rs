@@ -1,15 +1,28 @@
 //! `demo`, as somebody who has just cloned the project runs it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::child::{bookmarket, complaint, run, with};
+use super::child::{complaint, run, unsettled, with};
 
 #[test]
 fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
     let folder = tempfile::tempdir().expect("a folder");
+    // Whatever a shop on this machine has in its environment.
+    let shop = TcpListener::bind("127.0.0.1:0").expect("a port");
+    shop.set_nonblocking(true).expect("it need not wait");
+    let address = shop.local_addr().expect("an address");
+    let mut command = unsettled();
+    command
+        .env("BOOKMARKET_DATA_DIR", folder.path())
+        .env("DATABASE_URL", format!("postgres://shop@{address}/shop"))
+        .env("NATS_URL", format!("nats://{address}"))
+        .env("BOOKMARKET_SIMULATOR_URL", format!("http://{address}"))
+        .env("BOOKMARKET_EXTERNAL_STEPS", "notify,tell,send")
+        .env("BOOKMARKET_ROLES", "relay");
     let demo = [
         "demo",
         "--exit",
@@ -20,7 +33,7 @@ fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
         "--output",
         "json",
     ];
-    let output = run(with(bookmarket(folder.path()), &demo));
+    let output = run(with(command, &demo));
     assert!(output.status.success(), "{}", complaint(&output));
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let count = |what: &str| {
@@ -44,12 +57,43 @@ fn the_demo_shows_its_orders_to_the_end_and_the_log_vouches_for_its_table() {
         touched, 0,
         "the demo stays away from the directory of real orders"
     );
+    let knocked = shop.accept().map_err(|error| error.kind());
+    assert_eq!(
+        knocked.expect_err("the demo stays away from databases, brokers and providers of a shop"),
+        ErrorKind::WouldBlock
+    );
+}
+
+#[test]
+fn a_flag_that_names_what_a_shop_has_is_refused_by_the_demo_and_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("text");
+    for [flag, value] in [
+        ["--data-dir", data],
+        ["--database-url", "postgres://127.0.0.1:1/shop"],
+        ["--nats-url", "nats://127.0.0.1:1"],
+        ["--simulator-url", "http://127.0.0.1:1"],
+        ["--roles", "api"],
+        ["--api-tokens", "/nowhere"],
+    ] {
+        for words in [[flag, value, "demo"], ["demo", flag, value]] {
+            let output = run(with(unsettled(), &words));
+            let complaint = complaint(&output);
+            assert_eq!(output.status.code(), Some(2), "{complaint}");
+            assert_eq!(complaint.lines().count(), 1, "{complaint}");
+            let says = format!("error: the demo takes no {flag}: ");
+            assert!(complaint.starts_with(&says), "{complaint}");
+            assert!(complaint.contains("--keep"), "{complaint}");
+        }
+    }
+    assert!(!std::fs::exists(data).expect("it can be looked at"));
 }
 
 #[test]
 fn a_demo_that_is_interrupted_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = bookmarket(&folder.path().join("data"));
+    let mut command = unsettled();
     command.env("TMPDIR", folder.path());
     command.args(["demo", "--listen", "127.0.0.1:0"]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");

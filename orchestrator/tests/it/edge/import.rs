@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::child::{bookmarket, complaint, run};
 use super::server::{Backend, TestServer, on_each_backend, order, order_paid_by};
 
-async fn import(server: &TestServer, lines: &[String]) -> (Output, Value) {
+pub(super) async fn import(server: &TestServer, lines: &[String]) -> (Output, Value) {
     import_bytes(server, lines.join("\n").as_bytes()).await
 }
 
@@ -32,6 +32,14 @@ async fn import_bytes(server: &TestServer, content: &[u8]) -> (Output, Value) {
     (output, summary)
 }
 
+/// Lines in all, placed, repeated, declined, canceled, failed.
+pub(super) fn lines_by_fate(summary: &Value) -> [u64; 6] {
+    let fates = [
+        "lines", "placed", "repeated", "declined", "canceled", "failed",
+    ];
+    fates.map(|fate| summary[fate].as_u64().expect("a count"))
+}
+
 fn line(number: usize, change: impl FnOnce(&mut Value)) -> String {
     let mut order = order(&format!("customer-{}", number % 5));
     order["externalId"] = json!(format!("day/{number}"));
@@ -50,16 +58,10 @@ async fn every_line_is_accounted_for_and_a_second_import_adds_nothing() {
         lines.push(line(45, |order| *order = order_paid_by("d", "decline")));
         let (output, first) = import(server, &lines).await;
         assert!(output.status.success(), "{}", complaint(&output));
-        let counts = |summary: &Value| {
-            [
-                "lines", "placed", "repeated", "declined", "canceled", "failed",
-            ]
-            .map(|name| summary[name].clone())
-        };
-        assert_eq!(counts(&first), [46, 45, 0, 1, 5, 0].map(Value::from));
+        assert_eq!(lines_by_fate(&first), [46, 45, 0, 1, 5, 0]);
         let (output, second) = import(server, &lines[..45]).await;
         assert!(output.status.success(), "{}", complaint(&output));
-        assert_eq!(counts(&second), [45, 0, 45, 0, 5, 0].map(Value::from));
+        assert_eq!(lines_by_fate(&second), [45, 0, 45, 0, 5, 0]);
         server
             .eventually("/orders?status=Canceled&size=100", |list| {
                 list["page"]["count"] == 5

@@ -14,6 +14,7 @@ mod events;
 mod follow;
 mod idempotency;
 mod import;
+mod import_file;
 mod killed;
 mod log;
 mod mix;

@@ -84,12 +84,14 @@ fn told(rest: &Snapshot) -> Result<Message, String> {
 
 #[tokio::test]
 async fn a_message_survives_everything_and_is_sent_once() {
-    let suite = Suite::new(Arc::new(Mail(Market::open().await)), TestLog::sqlite()).await;
-    assert!(suite.every_step_twice().await > 3);
-    assert!(suite.every_fault_forward().await > 5);
-    assert!(suite.a_crash_at_every_point().await > 5);
-    assert!(suite.a_crash_at_every_point_with_silent_effects().await > 5);
-    assert!(suite.a_cancel_at_every_point().await > 3);
-    assert!(suite.a_cancel_then_a_crash().await > 3);
-    assert_eq!(suite.a_frozen_owner_at_each_step().await, 2);
+    for log in [TestLog::sqlite(), TestLog::postgres()] {
+        let suite = Suite::new(Arc::new(Mail(Market::open().await)), log).await;
+        assert!(suite.every_step_twice().await > 3);
+        assert!(suite.every_fault_forward().await > 5);
+        assert!(suite.a_crash_at_every_point().await > 5);
+        assert!(suite.a_crash_at_every_point_with_silent_effects().await > 5);
+        assert!(suite.a_cancel_at_every_point().await > 3);
+        assert!(suite.a_cancel_then_a_crash().await > 3);
+        assert_eq!(suite.a_frozen_owner_at_each_step().await, 2);
+    }
 }

@@ -206,14 +206,17 @@ impl World for Return {
 
 /// Everything but what only steps with an effect can meet.
 async fn survives(world: impl World) {
-    let suite = Suite::new(Arc::new(world), TestLog::sqlite()).await;
-    assert!(suite.every_step_twice().await > 1);
-    assert!(suite.every_fault_forward().await > 5);
-    assert!(suite.a_crash_at_every_point().await > 1);
-    assert!(suite.a_crash_at_every_point_with_silent_effects().await > 1);
-    assert!(suite.a_cancel_at_every_point().await > 1);
-    assert!(suite.a_cancel_then_a_crash().await > 1);
-    assert_eq!(suite.a_frozen_owner_at_each_step().await, 2);
+    let world: Arc<dyn World> = Arc::new(world);
+    for log in [TestLog::sqlite(), TestLog::postgres()] {
+        let suite = Suite::new(Arc::clone(&world), log).await;
+        assert!(suite.every_step_twice().await > 1);
+        assert!(suite.every_fault_forward().await > 5);
+        assert!(suite.a_crash_at_every_point().await > 1);
+        assert!(suite.a_crash_at_every_point_with_silent_effects().await > 1);
+        assert!(suite.a_cancel_at_every_point().await > 1);
+        assert!(suite.a_cancel_then_a_crash().await > 1);
+        assert_eq!(suite.a_frozen_owner_at_each_step().await, 2);
+    }
 }
 
 #[tokio::test]

@@ -5,3 +5,4 @@ mod documents;
 mod layering;
 mod scripts;
 mod source;
+mod workspace;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::carriers::{LIMITS, carries, connected, takes, usable};
 use crate::broker::nats::{Cluster, NatsServer, Release};
-use crate::broker::{PATIENCE, connect, eventually};
+use crate::broker::{PATIENCE, connect};
+use crate::soak;
 use crate::town::until;
 
 /// Of what fills the queue to the brim, in bytes.
@@ -114,37 +115,75 @@ async fn a_consumer_that_is_something_else_is_told_and_nothing_is_published_for_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_loses_a_server_goes_on_carrying_and_one_without_a_majority_takes_nothing() {
-    for release in Release::EACH {
-        let mut cluster = Cluster::start(release);
-        let here = Wakeups::jetstream(connect(&cluster.url()).await, 3, LIMITS);
-        let there = Wakeups::jetstream(connect(&cluster.url()).await, 3, LIMITS);
-        takes(&here).await;
-        let client = connected(&cluster.url()).await;
-        let mut copies = 0;
-        eventually("the stream's settings", async || {
-            let stream = client.jetstream().get_stream(STREAM).await;
-            copies = stream.map_or(0, |stream| stream.cached_info().config.num_replicas);
-            copies > 0
-        })
-        .await;
-        assert_eq!(copies, 3);
-        for nth in 0..3 {
-            cluster.servers[nth].kill();
-            carries(&here, &there).await;
-            cluster.servers[nth].launch();
-            carries(&there, &here).await;
-        }
-        cluster.servers[0].kill();
-        cluster.servers[1].kill();
-        until("a refusal", PATIENCE, async || {
-            (!here.publish(some())).then_some(())
-        })
-        .await;
-        refuses(&here, "").await;
-        cluster.servers[0].launch();
-        cluster.servers[1].launch();
-        takes(&here).await;
+async fn a_cluster_of_the_oldest_servers_goes_on_carrying_without_the_one_that_led() {
+    goes_on_without_one(Release::Old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_recent_servers_goes_on_carrying_without_the_one_that_led() {
+    goes_on_without_one(Release::New).await;
+}
+
+/// The leader of the queue is the one whose loss the others notice most. With `SOAK`, each of them after it.
+async fn goes_on_without_one(release: Release) {
+    let mut cluster = Cluster::start(release);
+    let here = queue_of(&cluster).await;
+    let there = queue_of(&cluster).await;
+    takes(&here).await;
+    let leader = kept_by_three(&cluster).await;
+    let others: &[usize] = if soak::is_on() { &[0, 1, 2] } else { &[] };
+    for nth in [leader].iter().chain(others) {
+        cluster.servers[*nth].kill();
         carries(&here, &there).await;
+        cluster.servers[*nth].launch();
+        carries(&there, &here).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_the_oldest_servers_takes_nothing_without_a_majority() {
+    takes_nothing_without_a_majority(Release::Old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_recent_servers_takes_nothing_without_a_majority() {
+    takes_nothing_without_a_majority(Release::New).await;
+}
+
+async fn takes_nothing_without_a_majority(release: Release) {
+    let mut cluster = Cluster::start(release);
+    let here = queue_of(&cluster).await;
+    let there = queue_of(&cluster).await;
+    takes(&here).await;
+    kept_by_three(&cluster).await;
+    cluster.servers[0].kill();
+    cluster.servers[1].kill();
+    until("a refusal", PATIENCE, async || {
+        (!here.publish(some())).then_some(())
+    })
+    .await;
+    refuses(&here, "").await;
+    cluster.servers[0].launch();
+    cluster.servers[1].launch();
+    takes(&here).await;
+    carries(&here, &there).await;
+}
+
+async fn queue_of(cluster: &Cluster) -> Wakeups {
+    Wakeups::jetstream(connect(&cluster.url()).await, 3, LIMITS)
+}
+
+/// Waits until three servers keep the queue, and says which of them leads.
+async fn kept_by_three(cluster: &Cluster) -> usize {
+    let client = connected(&cluster.url()).await;
+    let info = until("a queue with a leader", PATIENCE, async || {
+        let stream = client.jetstream().get_stream(STREAM).await.ok()?;
+        let info = stream.cached_info().clone();
+        let leader = info.cluster?.leader?;
+        Some((info.config.num_replicas, leader))
+    });
+    let (copies, leader) = info.await;
+    assert_eq!(copies, 3);
+    let leads = |nth: &usize| leader == Cluster::name_of(*nth);
+    (0..3).find(leads).expect("one of them")
 }
