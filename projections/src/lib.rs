@@ -16,6 +16,7 @@ mod places;
 mod projection;
 mod projections;
 mod projector;
+mod pulse;
 mod query;
 mod rebuild;
 mod release;
@@ -40,8 +41,8 @@ pub use places::{Place, Places};
 pub use projection::{ApplyError, Facts, Keys, Projection};
 pub use projections::{Options, Projections, UnknownView, View};
 pub use query::{
-    Changes, Counts, CustomerFilter, CustomerList, MessageFilter, PAGE_MAX, Page, PageRequest,
-    SagaFilter, Span,
+    Changes, Counts, CustomerFilter, CustomerList, Edition, InvalidEdition, MessageFilter,
+    PAGE_MAX, Page, PageRequest, SagaFilter, Span,
 };
 pub use rebuild::{Cutover, Phase, RebuildOptions, RebuildProgress, RebuildReport, WORKERS_MAX};
 pub use status::{LagReason, PARKED_LISTED, ProjectionState, ProjectionStatus};

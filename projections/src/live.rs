@@ -1,11 +1,12 @@
 //! What this process knows of a view that it projects or rebuilds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventstore::Position;
 use tokio::sync::{Notify, watch};
 
+use crate::pulse::Pulse;
 use crate::rebuild::RebuildProgress;
 
 /// What the projector of a view is doing in this process.
@@ -35,6 +36,7 @@ pub(crate) struct Live {
     restarts: AtomicU64,
     activity: Mutex<Activity>,
     rebuild: Mutex<Option<RebuildProgress>>,
+    rebuild_pulse: Arc<Pulse>,
 }
 
 impl Live {
@@ -70,12 +72,12 @@ impl Live {
         self.rebuild_wanted.notified().await;
     }
 
-    /// The projector was stuck, and begins anew.
+    /// The projector, or a rebuild that nobody asked for, was stuck and begins anew.
     pub(crate) fn restarted(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often the projector was stuck.
+    /// How often one of them was stuck.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Relaxed)
     }
@@ -91,5 +93,10 @@ impl Live {
 
     pub(crate) fn rebuild(&self) -> MutexGuard<'_, Option<RebuildProgress>> {
         self.rebuild.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The steps of the rebuild under way in this process.
+    pub(crate) fn rebuild_pulse(&self) -> &Arc<Pulse> {
+        &self.rebuild_pulse
     }
 }

@@ -100,8 +100,8 @@ pub struct Options {
     /// Rows that a rebuild folds in memory; beyond that those it has not used for longest leave for the
     /// table, and come back if they are needed.
     pub rows_in_memory: usize,
-    /// A projector that has made no progress for so long is stuck and begins anew. A page takes
-    /// milliseconds.
+    /// A projector that has made no progress for so long is stuck and begins anew, and so is a rebuild that was begun by
+    /// itself. A page takes milliseconds.
     pub stuck_after: Duration,
     /// Rebuilds stand back behind whatever else this process and this machine do: their threads get what
     /// others leave, and they write in small pieces with pauses.

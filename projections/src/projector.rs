@@ -10,7 +10,7 @@ use crate::error::RunError;
 use crate::fold::{Fold, Part, UnreadableRow};
 use crate::parking::ParkedRecord;
 use crate::projection::Projection;
-use crate::release::{Parked, Release, Released};
+use crate::release::{EVENTS_MAX, Parked, Release, Released};
 use crate::site::Site;
 use crate::store::{Committed, Generation, PageCommit, Store};
 use crate::verbs::{self, Verbs};
@@ -128,7 +128,8 @@ impl<P: Projection> Projector<P> {
                 self.release(site, &keys).await?
             }
             ProjectionEvent::Skipped(skipped) if skipped.position < event.position.0 => {
-                let parked = self.parked(site, skipped.key);
+                let mut room = EVENTS_MAX;
+                let parked = self.parked(site, skipped.key, &mut room);
                 let mut outcome = Outcome::default();
                 outcome.add(parked.skip(Position(skipped.position)).await?);
                 outcome
@@ -179,18 +180,20 @@ impl<P: Projection> Projector<P> {
             outcome.rebuild_wanted = Some(reason);
             return Ok(outcome);
         }
+        let mut room = EVENTS_MAX;
         for key in keys {
-            outcome.add(self.parked(site, *key).retry().await?);
+            outcome.add(self.parked(site, *key, &mut room).retry().await?);
         }
         Ok(outcome)
     }
 
-    fn parked<'a>(&'a mut self, site: &'a Site, key: Uuid) -> Parked<'a, P> {
+    fn parked<'a>(&'a mut self, site: &'a Site, key: Uuid, room: &'a mut usize) -> Parked<'a, P> {
         Parked {
             site,
             generation: self.generation,
             fold: &mut self.fold,
             key,
+            room,
         }
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 mod changes;
 mod counts;
 
-pub use changes::Changes;
+pub use changes::{Changes, Edition, InvalidEdition};
 pub use counts::Counts;
 
 use crate::cursor;

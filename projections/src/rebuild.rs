@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use eventstore::{Checkpoint, Position};
 
-use crate::error::RebuildError;
+use crate::error::{RebuildError, RunError};
 use crate::parking::{BUILD, Skips};
 use crate::projection::Projection;
 use crate::projector::Projector;
@@ -99,14 +99,24 @@ pub(crate) async fn rebuild<P: Projection>(
 
 /// Rebuilds a view whose definition has changed; goes on with what an earlier process has left behind.
 pub(crate) async fn renew<P: Projection>(site: &Site) -> Result<RebuildReport, RebuildError> {
-    let options = RebuildOptions::default();
-    run::<P>(site, &options, Start::Either, None, &mut |_| {}).await
+    watched::<P>(site, Start::Either).await
 }
 
 /// Rebuilds a view beside its projector, which wants it.
 pub(crate) async fn redo<P: Projection>(site: &Site) -> Result<RebuildReport, RebuildError> {
+    watched::<P>(site, Start::Beside).await
+}
+
+/// A rebuild that nobody looks at: one that makes no progress is given up, so that whoever wanted it can begin anew.
+async fn watched<P: Projection>(site: &Site, start: Start) -> Result<RebuildReport, RebuildError> {
     let options = RebuildOptions::default();
-    run::<P>(site, &options, Start::Beside, None, &mut |_| {}).await
+    let after = site.options.stuck_after;
+    let mut nobody = |_| {};
+    tokio::select! {
+        biased;
+        done = run::<P>(site, &options, start, None, &mut nobody) => done,
+        () = site.live.rebuild_pulse().stalled(after) => Err(RunError::Stuck { after }.into()),
+    }
 }
 
 /// Rebuilds one view as it was at a position.
@@ -268,7 +278,10 @@ async fn left_behind<P: Projection>(site: &Site) -> Result<Generation, RebuildEr
     }
     // Its rows may be further than its checkpoint, and what they have taken nobody takes out of them.
     let reached = found.checkpoint.position;
-    let furthest = site.store.furthest(P::TABLE, found.number).await?;
+    let furthest = {
+        let _held = site.live.rebuild_pulse().hold();
+        site.store.furthest(P::TABLE, found.number).await?
+    };
     let (heeded, taken) = (
         reached.max(found.heeded.unwrap_or(reached)),
         reached.max(furthest),

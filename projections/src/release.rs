@@ -15,9 +15,9 @@ use crate::projection::{Facts, Keys, Projection};
 use crate::site::Site;
 use crate::store::ParkedAt;
 
-/// Parked events that are taken at once. A key with more of them is released by folding the view anew,
-/// which takes no longer and holds nothing up.
-const EVENTS_MAX: usize = 10_000;
+/// Parked events that are taken at once, of however many keys. More of them are released by folding the view
+/// anew, which takes no longer and holds nothing up: nor is the projector taken for stuck meanwhile.
+pub(crate) const EVENTS_MAX: usize = 10_000;
 
 /// Parked events that lie within so many positions are read at once, with what lies between them.
 const NEIGHBOURS: i64 = 200;
@@ -53,6 +53,8 @@ pub(crate) struct Parked<'a, P: Projection> {
     pub(crate) generation: i64,
     pub(crate) fold: &'a mut Fold<P>,
     pub(crate) key: Uuid,
+    /// How many events may still be taken at once.
+    pub(crate) room: &'a mut usize,
 }
 
 impl<P: Projection> Parked<'_, P> {
@@ -61,18 +63,19 @@ impl<P: Projection> Parked<'_, P> {
         let parked = self.all().await?;
         match parked.len() {
             0 => Ok(Release::Nothing),
-            1..=EVENTS_MAX => {
+            many if many > *self.room => Ok(self.too_many()),
+            many => {
+                *self.room -= many;
                 let events = events_at(&self.site.log, &parked).await?;
                 self.take(&parked, &events, None).await
             }
-            _ => Ok(self.too_many()),
         }
     }
 
     /// Leaves an event out, wherever it stands, and takes what follows it if it was the first.
     pub(crate) async fn skip(mut self, at: Position) -> Result<Release, RunError> {
         let parked = self.all().await?;
-        if parked.len() > EVENTS_MAX {
+        if parked.len() > *self.room {
             return Ok(self.too_many());
         }
         let Some(nth) = parked.iter().position(|it| it.position == at) else {
@@ -154,13 +157,13 @@ impl<P: Projection> Parked<'_, P> {
     async fn all(&self) -> Result<Vec<ParkedAt>, RunError> {
         let store = &self.site.store;
         Ok(store
-            .parked_of(P::TABLE, self.generation, self.key, EVENTS_MAX + 1)
+            .parked_of(P::TABLE, self.generation, self.key, *self.room + 1)
             .await?)
     }
 
     fn too_many(&self) -> Release {
         Release::NeedsRebuild(format!(
-            "more than {EVENTS_MAX} events of {} are parked",
+            "with those of {} more than {EVENTS_MAX} parked events are to be taken",
             self.key
         ))
     }

@@ -84,15 +84,19 @@ async fn keep_up<P: Projection>(site: &Site) {
             stand_still(site, reason).await;
             continue;
         }
-        if matches!(error, RunError::Stuck { .. }) {
-            site.live.restarted();
-            // On one of them the question still waits for its answer, and the next one would wait behind it.
-            site.store.forget_connections();
-        }
+        note_if_stuck(site, &error);
         tracing::warn!(view = site.name(), %reason, "projection failed, trying again");
         *site.live.activity() = Activity::Retrying(reason);
         sleep(shortened(wait)).await;
         wait = (wait * 2).min(RETRY_LAST);
+    }
+}
+
+fn note_if_stuck(site: &Site, error: &RunError) {
+    if matches!(error, RunError::Stuck { .. }) {
+        site.live.restarted();
+        // On one of them the question still waits for its answer, and the next one would wait behind it.
+        site.store.forget_connections();
     }
 }
 
@@ -178,6 +182,9 @@ async fn rebuild_when_wanted<P: Projection>(site: &Site) {
             if matches!(error, RebuildError::Running { .. }) {
                 sleep(shortened(RUNNING_LOOKS)).await;
                 continue;
+            }
+            if let RebuildError::Failed(error) = &error {
+                note_if_stuck(site, error);
             }
             let reason = chain(&error);
             tracing::warn!(view = site.name(), %reason, "the view could not be folded anew, trying again");

@@ -122,7 +122,7 @@ pub struct ProjectionStatus {
     pub rebuild: Option<RebuildProgress>,
     /// Why the view has to be folded anew, which its projector does beside its work.
     pub rebuild_wanted: Option<String>,
-    /// How often the projector of this process was stuck and began anew.
+    /// How often the projector of this process, or a rebuild that it began by itself, was stuck and began anew.
     pub restarts: u64,
 }
 

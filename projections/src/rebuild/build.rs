@@ -206,6 +206,7 @@ impl<P: Projection> Build<P> {
         let position = self.generation.checkpoint.position;
         report.tell(Phase::Indexing, position, position);
         let works = &self.works;
+        let _held = works.pulse.hold();
         works.store.index_lists(P::TABLE, works.generation).await?;
         Ok((self.generation, mem::take(&mut self.parked)))
     }

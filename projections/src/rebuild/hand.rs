@@ -16,6 +16,7 @@ use crate::error::{RunError, StoreError};
 use crate::fold::{Changes, Evicted, Fold, LoadedRow, Part, Step, Writes};
 use crate::parking::{ParkedRecord, Parking};
 use crate::projection::Projection;
+use crate::pulse::Pulse;
 use crate::site::Site;
 use crate::store::Store;
 use crate::table::TableDef;
@@ -29,12 +30,15 @@ const BATCHES: usize = 15;
 /// because it waits for no disk.
 const WRITE_ROWS: usize = 1_000;
 
-/// The same for a rebuild that stands back. Few, because a commit
-/// takes its core and the disk until it is done: ten times as many doubled what appends wait for.
-const GENTLE_ROWS: usize = 50;
+/// The same for a rebuild that stands back.
+const GENTLE_ROWS: usize = 500;
 
-/// For how many times as long as a write took such a rebuild pauses after it, so that it has the disk and the one
-/// writer of an embedded store for a quarter of the time at most.
+/// The same in the embedded store, where it has the one writer for that time. Few, because a commit takes its
+/// core and the disk until it is done: ten times as many doubled what appends wait for.
+const GENTLE_ROWS_EMBEDDED: usize = 50;
+
+/// For how many times as long as a write took such a rebuild pauses after it, so that it has the disk for a
+/// quarter of the time at most.
 const GENTLE_PAUSES: u32 = 3;
 
 /// Workers that write at once. Each takes a connection, which queries want, too.
@@ -55,6 +59,7 @@ pub(super) struct Works {
     /// Number of the thread that turns rows into text.
     scribe: usize,
     gentle: bool,
+    pub(super) pulse: Arc<Pulse>,
     turns: Semaphore,
     keyed: OnceCell<()>,
 }
@@ -70,6 +75,7 @@ impl Works {
             crew: Crew::start(workers + 1, gentle)?,
             scribe: workers,
             gentle,
+            pulse: Arc::clone(site.live.rebuild_pulse()),
             turns: Semaphore::new(WRITES_AT_ONCE),
             keyed: OnceCell::new(),
         })
@@ -77,6 +83,7 @@ impl Works {
 
     /// Makes the index by which rows are found again, once.
     pub(super) async fn index_key(&self) -> Result<(), StoreError> {
+        let _held = self.pulse.hold();
         let make = || self.store.index_key(self.def, self.generation);
         self.keyed.get_or_try_init(make).await.copied()
     }
@@ -85,9 +92,10 @@ impl Works {
     async fn write<P: Projection>(&self, mut rows: Evicted<P>) -> Result<(), RunError> {
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|_| RunError::HandGone)?;
-        let most = match self.gentle {
-            true => GENTLE_ROWS,
-            false => WRITE_ROWS,
+        let most = match (self.gentle, &*self.store) {
+            (false, _) => WRITE_ROWS,
+            (true, Store::Postgres(_)) => GENTLE_ROWS,
+            (true, Store::Sqlite(_)) => GENTLE_ROWS_EMBEDDED,
         };
         loop {
             let next = move || {
@@ -111,6 +119,7 @@ impl Works {
             self.store
                 .rewrite(self.def, self.generation, changed)
                 .await?;
+            self.pulse.beat();
             if self.gentle {
                 sleep(began.elapsed() * GENTLE_PAUSES).await;
             }

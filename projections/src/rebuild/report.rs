@@ -104,6 +104,7 @@ impl<'a> Reporter<'a> {
             per_second,
             eta_seconds: (per_second > 0.0).then(|| left / per_second),
         };
+        self.site.live.rebuild_pulse().beat();
         *self.site.live.rebuild() = Some(now);
         (self.progress)(now);
     }

@@ -25,6 +25,8 @@ pub(crate) struct Generation {
     pub(crate) build: Option<String>,
     /// Up to where in the log the rebuild that folded its rows knew what operators wanted.
     pub(crate) heeded: Option<Position>,
+    /// How often parked events of it were taken.
+    pub(crate) releases: i64,
 }
 
 /// What a table that is to be built begins with.

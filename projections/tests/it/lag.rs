@@ -8,25 +8,24 @@ use projections::{
     RebuildOptions, View,
 };
 use tokio::time::timeout;
-use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use crate::story::{Life, order_of};
 use crate::world::{Halted, World, tamper, tell};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Far more than a page takes, and little for a test.
-const STUCK_AFTER: Duration = Duration::from_millis(700);
+pub(crate) const STUCK_AFTER: Duration = Duration::from_millis(700);
 
-fn impatient() -> Options {
+pub(crate) fn impatient() -> Options {
     Options {
         stuck_after: STUCK_AFTER,
         ..Options::default()
     }
 }
 
-async fn until(
+pub(crate) async fn until(
     views: &Projections,
     view: View,
     wanted: impl Fn(&ProjectionStatus) -> bool,
@@ -43,7 +42,11 @@ async fn until(
     timeout(SOON, look).await.expect("it comes to that")
 }
 
-fn start(views: &Projections, view: View, stop: &CancellationToken) -> tokio::task::JoinHandle<()> {
+pub(crate) fn start(
+    views: &Projections,
+    view: View,
+    stop: &CancellationToken,
+) -> tokio::task::JoinHandle<()> {
     let (views, stop) = (views.clone(), stop.clone());
     tokio::spawn(async move { views.run(view, stop).await })
 }
@@ -129,52 +132,6 @@ async fn a_view_whose_definition_has_changed_says_that_it_is_rebuilt_whoever_is_
         running.await.unwrap();
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_projector_that_hangs_is_begun_anew_and_catches_up_once_it_can() {
-    let world = World::open(TestLog::postgres()).await;
-    let location = world.at.location();
-    let views = Projections::open_with(&location, world.log.clone(), impatient())
-        .await
-        .unwrap();
-    let stop = CancellationToken::new();
-    let running = start(&views, View::Customer, &stop);
-    let head = world.live(1, Life::Delivered).await;
-    views.wait_until(View::Customer, head, SOON).await.unwrap();
-
-    let TestLog::Postgres(database) = &world.at else {
-        unreachable!("the log is in Postgres")
-    };
-    let (holder, connection) = tokio_postgres::connect(&database.url(), NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    holder
-        .batch_execute(
-            "BEGIN; SELECT 1 FROM projection_generations WHERE view = 'customer' FOR UPDATE",
-        )
-        .await
-        .unwrap();
-    let head = world.live(2, Life::Delivered).await;
-    let stuck = until(&views, View::Customer, |status| status.restarts >= 2).await;
-    assert!(stuck.lag > 0, "{stuck:?}");
-    let failing = until(&views, View::Customer, |status| {
-        status.lag_reason == Some(LagReason::Failing)
-    })
-    .await;
-    assert!(failing.reason.unwrap().contains("no progress"));
-    // Whoever only reads is not held up, and nor are other views.
-    assert!(views.customer_row(order_of(1)).await.unwrap().is_some());
-    views.run_until_caught_up(View::Message).await.unwrap();
-
-    holder.batch_execute("ROLLBACK").await.unwrap();
-    views.wait_until(View::Customer, head, SOON).await.unwrap();
-    let status = until(&views, View::Customer, |status| status.lag_reason.is_none()).await;
-    assert_eq!(status.state, ProjectionState::Running);
-    assert!(views.customer_row(order_of(2)).await.unwrap().is_some());
-    stop.cancel();
-    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ mod searches;
 mod soak;
 mod status;
 mod story;
+mod stuck;
 mod verbs;
 mod verify;
 mod wanted;

@@ -62,7 +62,7 @@ fn is_well(findings: &Findings, server: &str) {
     let (verdict, log, _) = findings.about("log");
     assert_eq!(verdict, "good");
     assert!(log.starts_with(server), "{log}");
-    for (tables, schema) in [("log", 2), ("views", 4)] {
+    for (tables, schema) in [("log", 2), ("views", 5)] {
         let (_, found, _) = findings.about(tables);
         assert!(
             found.contains(&format!("schema {schema} for builds from generation 1 on")),

@@ -31,21 +31,37 @@ impl Told {
         told.await.expect("an order in time")
     }
 
+    /// The next id that comes without an order: everything up to there was told.
+    pub(super) async fn place(&mut self) -> String {
+        let told = tokio::time::timeout(PATIENCE, self.block());
+        let (id, page) = told.await.expect("a place in time");
+        assert_eq!(page, None, "there is no order to tell");
+        id
+    }
+
     async fn read(&mut self) -> (String, Value) {
+        loop {
+            if let (id, Some(page)) = self.block().await {
+                return (id, page);
+            }
+        }
+    }
+
+    /// The next id, with what came under it.
+    async fn block(&mut self) -> (String, Option<Value>) {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
                     let mut lines = block.lines();
                     lines
                         .find_map(|line| line.strip_prefix(name))
-                        .map(str::trim)
+                        .map(|value| value.trim().to_owned())
                 };
-                let found = field("id:").zip(field("data:"));
-                let found = found
-                    .map(|(id, data)| (id.to_owned(), serde_json::from_str(data).expect("JSON")));
+                let (id, data) = (field("id:"), field("data:"));
                 self.text = rest.to_owned();
-                if let Some(found) = found {
-                    return found;
+                if let Some(id) = id {
+                    let page = data.map(|data| serde_json::from_str(&data).expect("JSON"));
+                    return (id, page);
                 }
             }
             let more = self.bytes.next().await.expect("more").expect("bytes");
@@ -65,7 +81,7 @@ impl Told {
     }
 }
 
-async fn follow(server: &TestServer, query: &str, last: Option<&str>) -> Response {
+pub(super) async fn follow(server: &TestServer, query: &str, last: Option<&str>) -> Response {
     let mut request = server.request(Method::GET, &format!("/mypages/stream?{query}"));
     if let Some(last) = last {
         request = request.header("Last-Event-ID", last);

@@ -47,9 +47,9 @@ async fn ask(server: &TestServer, token: &str, path: &str, accept: &str) -> Answ
 }
 
 /// Writes an order down, event by event, as sagas would have done.
-struct Story<'a> {
+pub(super) struct Story<'a> {
     server: &'a TestServer,
-    order: Uuid,
+    pub(super) order: Uuid,
 }
 
 impl Story<'_> {
@@ -67,7 +67,7 @@ impl Story<'_> {
         story
     }
 
-    async fn paid(server: &TestServer) -> Story<'_> {
+    pub(super) async fn paid(server: &TestServer) -> Story<'_> {
         let story = Story::placed(server).await;
         let charge = json!({ "amount": 5_000, "currency": "KRW", "providerRef": "c-1" });
         story.tell("payment", story.order, "Paid", charge).await;
@@ -76,7 +76,7 @@ impl Story<'_> {
         story
     }
 
-    async fn canceled(&self, actor: &str, reason: &str) {
+    pub(super) async fn canceled(&self, actor: &str, reason: &str) {
         let asked = json!({ "reason": reason, "actor": actor });
         self.order("OrderCancelRequested", asked).await;
         let canceled = json!({

@@ -21,7 +21,7 @@ pub(super) async fn live(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT g.generation, g.version, g.position, g.event_id, g.recorded_at, g.stopped,
-                g.rebuild_wanted, {NOW_MS} - g.moved_at, g.build, g.heeded
+                g.rebuild_wanted, {NOW_MS} - g.moved_at, g.build, g.heeded, g.releases
          FROM projection_pointers p JOIN projection_generations g USING (view, generation)
          WHERE view = $1"
     );
@@ -35,7 +35,7 @@ pub(super) async fn building(
 ) -> Result<Option<Generation>, StoreError> {
     let sql = format!(
         "SELECT generation, version, position, event_id, recorded_at, stopped,
-                rebuild_wanted, {NOW_MS} - moved_at, build, heeded
+                rebuild_wanted, {NOW_MS} - moved_at, build, heeded, releases
          FROM projection_generations WHERE view = $1 AND state = 'building'
          ORDER BY waits DESC, generation DESC LIMIT 1"
     );
@@ -66,6 +66,7 @@ async fn generation(
             .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         build: row.get(8),
         heeded: row.get::<_, Option<i64>>(9).map(Position),
+        releases: row.get(10),
     }))
 }
 
@@ -137,6 +138,7 @@ async fn insert_generation(
         idle: None,
         build: Some(BUILD.to_owned()),
         heeded: Some(heeded),
+        releases: 0,
     })
 }
 
@@ -149,7 +151,8 @@ pub(super) async fn advance(
 ) -> Result<bool, StoreError> {
     let sql = format!(
         "UPDATE projection_generations SET position = $3, event_id = $4, recorded_at = $5,
-                moved_at = {NOW_MS}, rebuild_wanted = coalesce($8, rebuild_wanted)
+                moved_at = {NOW_MS}, rebuild_wanted = coalesce($8, rebuild_wanted),
+                releases = releases + $9
          WHERE view = $1 AND generation = $2 AND position = $6 AND event_id = $7 AND state <> 'retired'"
     );
     let statement = client.prepare_cached(&sql).await?;
@@ -165,6 +168,7 @@ pub(super) async fn advance(
                 &page.from.position.0,
                 &page.from.event_id,
                 &page.rebuild_wanted,
+                &i64::from(!page.released.is_empty()),
             ],
         )
         .await?;

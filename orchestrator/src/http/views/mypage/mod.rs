@@ -2,11 +2,14 @@
 //!
 //! * [`document`] is what is shown of a row. What depends on the moment is computed there and never stored: [`standing`] and
 //!   [`timeline`] are the words, [`account`] the money, [`cancelling`] what a request to cancel would come to.
-//! * [`sheet`] is the same as CSV, [`stream`] as it changes, for those who have one of the [`seats`].
+//! * [`sheet`] is the same as CSV, [`stream`] as it changes, for those who have one of the [`seats`]: [`place`] is where such a one
+//!   is among the changes, [`known`] what it has been told.
 
 mod account;
 mod cancelling;
 mod document;
+mod known;
+mod place;
 mod seats;
 mod sheet;
 mod standing;
