@@ -61,7 +61,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn measure(scratch: &Scratch, args: &ReplayArgs) -> anyhow::Result<Report> {
+async fn empty_log(scratch: &Scratch) -> anyhow::Result<EventStore> {
     let location = Location::Postgres {
         url: scratch.url.clone(),
     };
@@ -71,9 +71,13 @@ async fn measure(scratch: &Scratch, args: &ReplayArgs) -> anyhow::Result<Report>
     Projections::migrate(&location)
         .await
         .context("creating the views")?;
-    let store = EventStore::open(&location, Options::default())
+    EventStore::open(&location, Options::default())
         .await
-        .context("opening the log")?;
+        .context("opening the log")
+}
+
+async fn measure(scratch: &Scratch, args: &ReplayArgs) -> anyhow::Result<Report> {
+    let store = empty_log(scratch).await?;
     let admin = connect(&scratch.url).await?;
     let bench = Bench {
         scratch,

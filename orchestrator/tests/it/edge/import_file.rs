@@ -50,7 +50,7 @@ fn order(nth: usize, dice: &mut fastrand::Rng) -> (Value, i64) {
         let price = if line == 2 { 0 } else { dice.i64(60..2_500) };
         total += qty * price;
         // Not every book has an ISBN.
-        let book = if line % 2 == 0 {
+        let book = if line.is_multiple_of(2) {
             format!("97815011{:05}", dice.u32(0..100_000))
         } else {
             format!("{}A", 20_000 + line)
@@ -69,7 +69,7 @@ fn order(nth: usize, dice: &mut fastrand::Rng) -> (Value, i64) {
         "externalId": format!("oec-{:04}/2018-01-{day:02}/{nth}", nth % 40),
         "customerId": format!("oec-{:04}", nth % 40),
         "lines": lines,
-        "currency": if nth % 3 == 0 { "GBP" } else { "USD" },
+        "currency": if nth.is_multiple_of(3) { "GBP" } else { "USD" },
         "address": { "country": "United Kingdom" },
     });
     (order, total)
