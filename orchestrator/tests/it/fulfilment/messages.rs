@@ -292,7 +292,9 @@ async fn a_message_that_a_frozen_sender_may_have_sent_is_tried_again_and_can_be_
     // Another process takes over, finds nothing and is refused.
     shop.until(order, |saga| refused(saga, 2)).await;
     freeze.thaw.notify_one();
-    shop.until(order, |saga| refused(saga, 3)).await;
+    let mut woken = sender.engine().follow(order).await.unwrap();
+    let again = tokio::time::timeout(STUCK, woken.wait_for(|saga| refused(saga, 3)));
+    again.await.expect("it is tried again");
     let story = ["MessageFailed", "MessageRequested", "MessageFailed"];
     assert_eq!(told(&shop, order).await, story);
     let message = shop.fulfilment.message(id).await.unwrap().unwrap().value;
