@@ -86,18 +86,16 @@ impl Decider for Message {
         event: &KakaoEvent,
     ) -> Result<Option<Message>, IllegalTransition> {
         let progress = state.as_ref().map(|message| &message.progress);
-        let (fits, kind, text, next) = match event {
-            KakaoEvent::MessageRequested(asked) => (
-                matches!(progress, None | Some(Progress::Suppressed { .. })),
-                asked.kind,
-                Some(&asked.message),
-                Progress::Requested,
-            ),
+        // Only what was sent is final: a sender that had been frozen may wake after others had given the message up, and then it is
+        // tried again.
+        let fits = !matches!(progress, Some(Progress::Sent { .. }));
+        let (kind, text, next) = match event {
+            KakaoEvent::MessageRequested(asked) => {
+                (asked.kind, Some(&asked.message), Progress::Requested)
+            }
             KakaoEvent::SentMessage(sent) => {
-                let fits = !matches!(progress, Some(Progress::Sent { .. }));
                 let (channel, provider_ref) = (sent.channel.clone(), sent.provider_ref.clone());
                 (
-                    fits,
                     sent.kind,
                     Some(&sent.message),
                     Progress::Sent {
@@ -106,26 +104,18 @@ impl Decider for Message {
                     },
                 )
             }
-            KakaoEvent::MessageFailed(failed) => {
-                let fits = matches!(progress, None | Some(Progress::Requested));
-                (
-                    fits,
-                    failed.kind,
-                    None,
-                    Progress::Failed(Refusal::new(&failed.code, &failed.reason)),
-                )
-            }
-            KakaoEvent::MessageSuppressed(suppressed) => {
-                let fits = matches!(progress, None | Some(Progress::Requested));
-                (
-                    fits,
-                    suppressed.kind,
-                    None,
-                    Progress::Suppressed {
-                        reason: suppressed.reason.clone(),
-                    },
-                )
-            }
+            KakaoEvent::MessageFailed(failed) => (
+                failed.kind,
+                None,
+                Progress::Failed(Refusal::new(&failed.code, &failed.reason)),
+            ),
+            KakaoEvent::MessageSuppressed(suppressed) => (
+                suppressed.kind,
+                None,
+                Progress::Suppressed {
+                    reason: suppressed.reason.clone(),
+                },
+            ),
         };
         if !fits {
             let state = progress.map_or("nothing", Progress::as_str);

@@ -65,6 +65,14 @@ pub enum ReadError {
     Unavailable(String),
 }
 
+impl ReadError {
+    /// Whether it stays so however often the same is read, by whichever process.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::TooManyRelated { .. } | Self::Corrupt(_))
+    }
+}
+
 /// Why a store could not be opened or migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -187,6 +187,24 @@ fn a_send_that_was_under_way_when_the_message_ended_is_a_fact() {
 }
 
 #[test]
+fn a_message_that_others_had_given_up_may_be_tried_again_and_end_in_any_way() {
+    for given_up in [failed(), suppressed()] {
+        for end in [sent(), failed(), suppressed()] {
+            for events in [
+                vec![requested(), given_up.clone(), requested(), end.clone()],
+                // As older builds wrote it.
+                vec![given_up.clone(), end.clone()],
+            ] {
+                let message = given(events).state().expect("a message");
+                assert_eq!(message.progress.as_str(), end.name());
+            }
+        }
+    }
+    let after_the_send = Message::evolve(given(vec![sent()]).state(), &failed());
+    assert!(after_the_send.is_err(), "{after_the_send:?}");
+}
+
+#[test]
 fn a_failed_message_keeps_the_text_it_was_asked_with() {
     let message = given(vec![requested(), failed()])
         .state()

@@ -107,8 +107,10 @@ impl State {
                 if let Some(cancel) = &mut self.cancel {
                     cancel.refused = Some((event.code.clone(), event.reason.clone()));
                 }
+                // What has happened stays so: only a wait for somebody else can have been seen to end on the way back.
                 self.steps
                     .iter_mut()
+                    .filter(|step| !step.is_done())
                     .filter(|step| step.unwinding || step.is_closed_by_turning())
                     .for_each(Step::renew);
                 // Whoever refused may know more than we do: look at once whether the pivot has been passed.
@@ -198,7 +200,7 @@ impl State {
     fn refused(&mut self, event: &StepRefused) -> Evolved {
         let finished = self.is_finished();
         let step = self.touch(&event.step, event.at);
-        if event.late {
+        if event.late || step.is_seen_on_the_way_back() {
             return Ok(());
         }
         if finished || step.is_settled() {
@@ -261,6 +263,7 @@ impl State {
         match step.standing {
             Standing::Idle => {}
             Standing::Polling { .. } => step.polls += 1,
+            Standing::Done if step.is_seen_on_the_way_back() => return Ok(()),
             _ => return Err(format!("{} does not wait", event.step)),
         }
         step.standing = Standing::Polling {

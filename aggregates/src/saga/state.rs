@@ -189,6 +189,12 @@ impl Step {
         not_done && self.resolved.is_none()
     }
 
+    /// It was done on the way back. Older builds forgot that when the saga turned round, and looked for it again: what they wrote
+    /// of their looks says nothing.
+    pub(super) fn is_seen_on_the_way_back(&self) -> bool {
+        self.is_done() && self.unwinding
+    }
+
     /// When somebody has to look at this step again.
     pub fn timer(&self) -> Option<DateTime<Utc>> {
         match self.standing {

@@ -335,3 +335,13 @@ fn an_event_of_a_step_that_cannot_follow_says_what_it_contradicts() {
         contradicts(why, history, &event);
     }
 }
+
+#[test]
+fn what_was_seen_on_the_way_back_is_not_forgotten_when_the_saga_turns_round() {
+    let back = [canceling(), unwinding(), late(done()), cancel_refused()];
+    let state = given(&going(&back));
+    assert_eq!((state.phase, state.is_done("pay")), (Phase::Forward, true));
+    // What an older build did after that: it looked again, and saw it again.
+    let looked = [&back[..], &[polled(), refused(), done()]].concat();
+    assert!(given(&going(&looked)).is_done("pay"));
+}

@@ -124,10 +124,12 @@ impl Fulfilment {
 fn answer(snapshot: &Snapshot) -> Option<CancelAnswer> {
     let facts = Facts::fold(snapshot.history.events()).ok()?;
     let order = facts.order.as_ref()?;
-    let kept = facts.payment.as_ref().and_then(|payment| payment.kept());
+    // Whatever was charged for it, and not only what paid for it.
+    let payment = facts.payment.as_ref();
+    let is_back = payment.is_none_or(|payment| payment.charged() <= payment.refunded());
     match order.status {
         Status::Rejected => Some(CancelAnswer::AlreadyRejected),
-        Status::Canceled if kept.is_none() => {
+        Status::Canceled if is_back => {
             let checkpoint = snapshot.history.events().next_back()?.checkpoint();
             Some(CancelAnswer::Canceled { checkpoint })
         }

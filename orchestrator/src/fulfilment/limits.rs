@@ -22,7 +22,7 @@ pub struct Limits {
     /// How often a parcel is asked for at first when no hint comes; the distance doubles.
     pub look_first: Duration,
     /// The longest distance between looks: without any hint a customer learns of a scan within this time, and a carrier is asked
-    /// some 30 times for a parcel that takes two days.
+    /// some 30 times for a parcel that takes two days. For one that waits for weeks it is a hundredth of that.
     pub look_cap: Duration,
     /// How long a message is tried. After a day nobody wants to read it.
     pub message_budget: Duration,

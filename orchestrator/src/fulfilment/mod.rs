@@ -26,6 +26,7 @@ pub mod reconcile;
 mod record;
 pub mod saga;
 mod steps;
+mod unsure;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ use reconcile::doubt::{self, Question};
 use reconcile::mismatch::MismatchSaga;
 use reconcile::restitution::ReturnSaga;
 use saga::FulfilmentSaga;
+use unsure::Unsure;
 
 /// Everything the edge may ask for. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +63,7 @@ pub struct Fulfilment {
     targets: Targets,
     /// Rung when a provider says what our books do not.
     suspicion: Arc<Notify>,
+    unsure: Arc<Unsure>,
 }
 
 /// The steps whose outcome a customer waits for. A process that takes orders begins them itself.
@@ -168,6 +171,7 @@ impl Fulfilment {
             vault,
             engine,
             guards: sagas.guards,
+            unsure: Arc::new(Unsure::new(limits.payment_deadline)),
             limits,
             providers,
             targets: sagas.targets,

@@ -154,6 +154,16 @@ impl Participants {
         })
     }
 
+    /// What the customer pays with, unless that was erased.
+    async fn token(&self, facts: &Facts) -> Result<Option<Personal>, Unsent> {
+        match &facts.order {
+            Some(order) => Ok(personal::unseal(&self.vault, order, Need::Token)
+                .await?
+                .token),
+            None => Ok(None),
+        }
+    }
+
     async fn shipment(&self, call: &Call, order: &Order) -> Result<Parcel, Unsent> {
         let Details {
             name,
@@ -191,13 +201,21 @@ impl Participants {
             payments, carrier, ..
         } = self.providers.clone();
         Ok(match call.step {
-            PAY => {
-                let total = total(call);
-                async move { to_probe(in_full(payments.probe(id, &own).await, total)) }.boxed()
-            }
-            LATE_CHARGE => {
+            PAY | LATE_CHARGE => {
+                let facts = Facts::fold(call.history.events());
+                let facts = facts.map_err(|error| unknown(error.to_string()))?;
+                let token = self.token(&facts).await;
+                let token = token.map_err(|Unsent(reason)| unknown(reason))?;
+                let total = total(&facts).filter(|_| call.step == PAY);
                 let paid_by = pay_key(call);
-                async move { to_probe(payments.probe(id, &paid_by).await) }.boxed()
+                async move {
+                    let found = match &token {
+                        Some(token) => payments.probe_with(id, &paid_by, token.expose()).await,
+                        None => payments.probe(id, &paid_by).await,
+                    };
+                    to_probe(in_full(found, total))
+                }
+                .boxed()
             }
             REFUND => {
                 let facts = Facts::fold(call.history.events());
@@ -270,9 +288,8 @@ fn in_full(found: Found<MoneyMoved>, total: Option<Money>) -> Found<MoneyMoved> 
     }
 }
 
-fn total(call: &Call) -> Option<Money> {
-    let facts = Facts::fold(call.history.events()).ok()?;
-    facts.order.map(|order| order.total)
+fn total(facts: &Facts) -> Option<Money> {
+    facts.order.as_ref().map(|order| order.total)
 }
 
 /// Whether the dealer has that message already.

@@ -159,12 +159,18 @@ impl Fulfilment {
             .await
         {
             Ok(running) => self.first_answer(running, order_id).await,
-            // Not knowing whether it was stored is no reason to say that it was not.
-            Err(StartError::Exists | StartError::Append(AppendError::Unknown)) => {
+            Err(error) => {
                 drop(leave);
-                self.existing(order_id, &hash).await
+                let exists = matches!(error, StartError::Exists);
+                if matches!(error, StartError::Append(AppendError::Unknown)) {
+                    self.unsure.note(order_id);
+                }
+                // Not knowing whether it was stored is no reason to say that it was not.
+                if exists || self.unsure.has(order_id) {
+                    return self.existing(order_id, &hash).await;
+                }
+                Err(unavailable(error))
             }
-            Err(error) => Err(unavailable(error)),
         }
     }
 
@@ -195,8 +201,8 @@ impl Fulfilment {
             return away;
         }
         match self.told(order_id).await? {
-            Told::Nothing => away,
-            Told::Placed(_) | Told::Answered(_) => self.existing(order_id, hash).await,
+            Told::Nothing if !self.unsure.has(order_id) => away,
+            _ => self.existing(order_id, hash).await,
         }
     }
 

@@ -82,6 +82,13 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
         SagaEvent::StepSkipped(skipped) if skipped.step == TRACK => {
             desk.delivery(delivery::Action::RecordTrackingLost)
         }
+        // Others had given it up, and this attempt may have sent it: it is looked for, and tried again.
+        SagaEvent::AttemptEnded(ended) if is_message(&ended.step) && ended.late => {
+            if desk.is_reopened(&ended.step) {
+                desk.request_again(&ended.step)?;
+            }
+            Ok(())
+        }
         SagaEvent::AttemptEnded(ended) if is_message(&ended.step) && ended.attempt == 1 => {
             desk.request(&ended.step)
         }

@@ -24,7 +24,7 @@ use crate::saga::step::{Class, OnRefusal, RetryPolicy, StepSpec};
 pub const NAME: &str = "fulfilment";
 
 /// The longest pause between two attempts at a payment: the customer waits for the answer, and after an outage of the
-/// provider everybody has theirs within a minute.
+/// provider everybody has theirs within a minute, or within a hundredth of the time that it lasted.
 const PAY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// When a charge that was given up is looked for first. Most of those that come late come soon.

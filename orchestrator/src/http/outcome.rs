@@ -48,7 +48,9 @@ fn left_alone(left: &LeftAlone) -> Problem {
             &catalogue::CONFLICT,
             format!("A newer node has to do this: {left}."),
         ),
-        LeftAlone::Malformed { .. } | LeftAlone::Illegal(_) => Problem::internal(left),
+        LeftAlone::Malformed { .. } | LeftAlone::Illegal(_) | LeftAlone::Unreadable(_) => {
+            Problem::internal(left)
+        }
     }
 }
 

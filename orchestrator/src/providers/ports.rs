@@ -166,6 +166,16 @@ pub trait PaymentPort: Send + Sync + 'static {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>>;
     /// Looks a charge up by its key.
     fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>>;
+    /// The same, of the charge that was to be made with that token. Where a provider has several payments under one order, what
+    /// became of the others says nothing about this one.
+    fn probe_with<'a>(
+        &'a self,
+        order_id: Uuid,
+        key: &'a str,
+        _token: &'a str,
+    ) -> BoxFuture<'a, Found<MoneyMoved>> {
+        self.probe(order_id, key)
+    }
     /// Looks one charge up by its reference, whatever else was charged for its order. Nothing: no money moved for it.
     fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>>;
     /// Gives money back once per key.

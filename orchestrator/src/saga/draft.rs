@@ -3,6 +3,8 @@
 
 mod outcome;
 
+use std::time::Duration;
+
 use aggregates::saga::{
     CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested, SagaUnwound, State,
     StepDone, StepParked, StepRefused, StepStarted, UnwindStarted, encode,
@@ -15,7 +17,7 @@ use uuid::Uuid;
 use super::definition::{RecordError, Saga, Transition};
 use super::plan::{Begin, Decision, Mode, Plan, plan, span};
 use super::start::{Start, key};
-use super::step::{CLOCK_ALLOWANCE, RetryPolicy, StepSpec};
+use super::step::{CLOCK_ALLOWANCE, StepSpec, worn};
 use super::view::{SCHEMA_VERSION, Snapshot};
 use crate::lineage;
 
@@ -79,14 +81,17 @@ impl<'a> Draft<'a> {
         .into()
     }
 
-    /// The one after which it is given up comes when its time is over.
+    /// The one after which it is given up comes when its time is over. Where there is no such time, or nobody could be asked then,
+    /// they come less and less often.
     fn next_look(&self, spec: &StepSpec, looks: u32) -> SagaEvent {
         let first_at = self.state.step(spec.name).map(|step| step.first_at);
-        let over_at = spec.given_up_at(first_at.unwrap_or(self.at));
-        let paused = self.at + self.jittered(&spec.retry, looks);
+        let first_at = first_at.unwrap_or(self.at);
+        let pause = spec.retry.pause(looks);
+        let worn = pause.max(worn(self.at - first_at));
+        let over_at = spec.given_up_at(first_at);
         let next_at = match over_at.filter(|over_at| self.at < *over_at) {
-            Some(over_at) => paused.min(over_at),
-            None => paused,
+            Some(over_at) => over_at.min(self.at + self.jittered(pause)),
+            None => self.at + self.jittered(worn),
         };
         Polled {
             step: spec.name.to_owned(),
@@ -96,8 +101,8 @@ impl<'a> Draft<'a> {
         .into()
     }
 
-    fn jittered(&self, policy: &RetryPolicy, attempts: u32) -> chrono::Duration {
-        span(policy.pause(attempts).mul_f64(0.5 + self.jitter / 2.0))
+    fn jittered(&self, pause: Duration) -> chrono::Duration {
+        span(pause.mul_f64(0.5 + self.jitter / 2.0))
     }
 
     /// Writes down everything that needs nothing but writing down; what is left is to be begun, looked at or waited for.

@@ -1,6 +1,6 @@
 //! Which sagas are due: the question the sweeper asks. A view of the log answers it at once; where there is none, the log is folded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use eventstore::{EventStore, Position, ReadError};
@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use super::view::{LoadError, SAGA, Snapshot};
+use super::view::{LeftAlone, LoadError, SAGA, Snapshot};
 
 /// Positions examined in one go while the log is folded.
 const PAGE: usize = 1_000;
@@ -98,10 +98,17 @@ impl LogIndex {
                 .store
                 .read_all(folded.position, PAGE, Some(&SAGA))
                 .await?;
-            let touched: BTreeSet<Uuid> = page.events.iter().map(|event| event.stream.id).collect();
-            for id in touched {
+            let told = page.events.iter();
+            let touched: BTreeMap<Uuid, DateTime<Utc>> = told
+                .map(|event| (event.stream.id, event.recorded_at))
+                .collect();
+            for (id, last_at) in touched {
                 match Snapshot::load(&self.store, id).await {
                     Ok((view, _)) => folded.set(id, view.state.due_at()),
+                    // Nobody can look after it, and it is to stay on the list that says so.
+                    Err(LoadError::LeftAlone(LeftAlone::Unreadable(_))) => {
+                        folded.set(id, Some(last_at));
+                    }
                     // Not for this build: a newer node looks after it.
                     Err(LoadError::LeftAlone(_)) => folded.set(id, None),
                     Err(LoadError::Read(error)) => return Err(error),

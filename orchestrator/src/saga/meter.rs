@@ -102,6 +102,10 @@ pub(super) fn left_alone() {
     counter!("saga_left_alone_total").increment(1);
 }
 
+pub(super) fn unreadable() {
+    counter!("saga_unreadable_total").increment(1);
+}
+
 pub(super) fn wedged(sagas: usize) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge of at most thousands")]
     gauge!("saga_wedged").set(sagas as f64);

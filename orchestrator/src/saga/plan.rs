@@ -14,6 +14,10 @@ use super::step::{Closing, Kind, StepSpec};
 
 pub use aggregates::saga::{NOT_DONE, OVERDUE};
 
+/// How long nobody may answer before a person is told, where one would be told of a participant that does not decide: longer than
+/// participants are away. The step is tried all the same, so that the person has nothing to do once they are back.
+const SILENCE: std::time::Duration = std::time::Duration::from_hours(3 * 24);
+
 /// The code of a retriable step that took too long.
 pub const GAVE_UP: &str = "gave-up";
 /// Why it was given up.
@@ -226,16 +230,23 @@ impl Planner<'_> {
     }
 
     /// A step that takes too long is left to a person, unless it is due just now: whoever wants it tried again gets one more
-    /// attempt. A participant that is away has not failed at it, however long it is away.
+    /// attempt. A participant that is away has not failed at it: that nobody answers is told only after [`SILENCE`].
     fn overdue(&mut self, spec: &StepSpec, step: &Step) -> Option<Decision> {
-        let at = step.first_at + span(spec.park_after?);
-        let (next_at, why) = match &step.standing {
+        let limit = spec.park_after?;
+        let (at, next_at, why) = match &step.standing {
             Standing::Backoff {
-                next_at,
-                result: AttemptResult::Undecided | AttemptResult::Spent,
-                reason,
-            } => (*next_at, reason.as_str()),
-            Standing::Polling { next_at } => (*next_at, "it has not happened yet"),
+                next_at, reason, ..
+            } if is_silent(step) => {
+                let at = trying_since(self.state, step) + span(limit.max(SILENCE));
+                (at, *next_at, reason.as_str())
+            }
+            Standing::Backoff {
+                next_at, reason, ..
+            } => (step.first_at + span(limit), *next_at, reason.as_str()),
+            Standing::Polling { next_at } => {
+                let why = "it has not happened yet";
+                (step.first_at + span(limit), *next_at, why)
+            }
             _ => return None,
         };
         if step.parked.is_some() || self.now >= next_at {
@@ -300,13 +311,15 @@ impl Planner<'_> {
             .is_some_and(|step| step.parked.is_some())
     }
 
-    /// It waits for a person, and nothing is to be done about it meanwhile. What only takes long is looked at all the same.
+    /// It waits for a person, and nothing is to be done about it meanwhile. What only takes long is looked at all the same, and
+    /// tried where nobody has answered.
     fn rests(&self, spec: &StepSpec) -> bool {
-        let parked = self
-            .state
-            .step(spec.name)
-            .and_then(|step| step.parked.as_ref());
-        parked.is_some_and(|parked| spec.kind != Kind::Await || parked.code != OVERDUE)
+        let Some(step) = self.state.step(spec.name) else {
+            return false;
+        };
+        let goes_on = spec.kind == Kind::Await || is_silent(step);
+        let parked = step.parked.as_ref();
+        parked.is_some_and(|parked| !goes_on || parked.code != OVERDUE)
     }
 
     /// Nothing further, and somebody has to act: say so once, so that nobody looks at the saga in vain.
@@ -318,6 +331,23 @@ impl Planner<'_> {
 /// It may have had an effect that is not known.
 fn doubtful(step: &Step) -> bool {
     step.in_doubt || (step.is_running() && !step.asking)
+}
+
+/// It is tried, and nothing is known of it but that nobody has answered.
+fn is_silent(step: &Step) -> bool {
+    match &step.standing {
+        Standing::Running { .. } => true,
+        Standing::Backoff { result, .. } => {
+            !matches!(result, AttemptResult::Undecided | AttemptResult::Spent)
+        }
+        _ => false,
+    }
+}
+
+/// Since when a step has been tried in this direction. Earlier outages say nothing about a request that came after them.
+pub(super) fn trying_since(state: &State, step: &Step) -> DateTime<Utc> {
+    let turned = state.unwind.as_ref().map(|unwind| unwind.at);
+    turned.map_or(step.first_at, |at| at.max(step.first_at))
 }
 
 /// A limit of a definition as a distance in time.

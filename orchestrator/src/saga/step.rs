@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::plan::span;
 
-/// The longest pause between two attempts: a participant that came back is used again within this time.
+/// The longest pause between two attempts that a step may ask for: a participant that came back is used again within this time,
+/// or within the share of its absence that [`worn`] says.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// What has been tried for long is tried again after this share of that time: some 1,400 attempts in a year at the steps of most
+/// haste, so that whatever becomes of a participant, the events of one saga can be read at once.
+const WORN: u32 = 100;
 
 /// Added to a call's time limit to give the deadline in the log: covers clocks that disagree and what is still on the wire
 /// when the limit ends, so that nobody takes over while the owner may still send.
@@ -90,6 +95,11 @@ impl RetryPolicy {
     }
 }
 
+/// The shortest pause after an attempt at what has been tried for that long.
+pub(super) fn worn(tried_for: TimeDelta) -> Duration {
+    tried_for.to_std().unwrap_or_default() / WORN
+}
+
 /// One step.
 #[derive(Debug, Clone)]
 pub struct StepSpec {
@@ -118,7 +128,8 @@ pub struct StepSpec {
     /// that began no sooner than that and was answered in vain: whoever is away then is waited for.
     pub give_up_after: Option<Duration>,
     /// Counted from its first touch: what is not settled then although the participant answers is left to a person, with
-    /// code [`OVERDUE`](aggregates::saga::OVERDUE). A step that only waits is looked at all the same; a call rests.
+    /// code [`OVERDUE`](aggregates::saga::OVERDUE). A step that only waits is looked at all the same; a call rests. One that
+    /// nobody answers is listed with the same code after days, and tried all the same.
     pub park_after: Option<Duration>,
     /// The unwind step that undoes it.
     pub undone_by: Option<&'static str>,

@@ -383,10 +383,15 @@ async fn sleep(clock: &dyn super::clock::Clock, until: Option<DateTime<Utc>>) {
 
 impl Inner {
     fn leave_alone(&self, id: Uuid, left: &LeftAlone) -> Rest {
-        if *left == LeftAlone::NotFound {
-            return Rest::default();
+        match left {
+            LeftAlone::NotFound => return Rest::default(),
+            LeftAlone::Unreadable(_) => {
+                meter::unreadable();
+                tracing::error!(saga = %id, why = %left, "nobody can go on with it: a person has to see to it outside");
+                return Rest::LeftAlone;
+            }
+            _ => meter::left_alone(),
         }
-        meter::left_alone();
         self.left_alone.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(saga = %id, why = %left, "left alone: not for this build");
         Rest::LeftAlone

@@ -18,7 +18,7 @@ pub static SAGA: Category = Category::from_static("saga");
 /// The JSON of saga events has had one shape so far.
 pub(super) const SCHEMA_VERSION: i16 = 1;
 
-/// Why a saga is not for this build.
+/// Why a saga is not for this build, or for none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeftAlone {
     /// There is no such saga.
@@ -53,6 +53,9 @@ pub enum LeftAlone {
         /// Version of the definition.
         version: u32,
     },
+    /// The log is there and does not give the saga's events, now or later. No build can go on with it.
+    #[error("the log does not give its events: {0}")]
+    Unreadable(ReadError),
 }
 
 /// Why a saga could not be loaded.
@@ -98,7 +101,7 @@ impl Snapshot {
 
     /// What the log says now, with the ids of the saga's own events.
     pub(crate) async fn load(store: &EventStore, id: Uuid) -> Result<(Self, Vec<Uuid>), LoadError> {
-        let events = store.read_related(id).await?;
+        let events = store.read_related(id).await.map_err(unread)?;
         let ids = events.iter().filter(|event| event.stream.category == SAGA);
         let ids = ids.map(|event| event.event_id).collect();
         Ok((Self::fold(id, events)?, ids))
@@ -158,6 +161,15 @@ impl Snapshot {
     /// The saga's own stream.
     pub fn stream(&self) -> StreamId {
         StreamId::new(SAGA.clone(), self.id)
+    }
+}
+
+/// A log that is away is waited for; one that is there and does not give this saga is no reason to keep others waiting.
+fn unread(error: ReadError) -> LoadError {
+    if error.is_lasting() {
+        LeftAlone::Unreadable(error).into()
+    } else {
+        error.into()
     }
 }
 

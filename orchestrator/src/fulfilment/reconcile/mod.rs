@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::Fulfilment;
 use super::facts::Facts;
 use crate::saga::verbs::Request;
-use crate::saga::view::{LoadError, Snapshot};
+use crate::saga::view::{LeftAlone, LoadError, Snapshot};
 use books::Records;
 use finding::Finding;
 use join::{Inside, Outside, Window};
@@ -258,8 +258,10 @@ impl Reconciler {
         let (snapshot, _) = match Snapshot::load(&self.fulfilment.store, order_id).await {
             Ok(loaded) => loaded,
             Err(LoadError::Read(error)) => return Err(error),
-            Err(LoadError::LeftAlone(crate::saga::view::LeftAlone::NotFound)) => {
-                return Ok(Known::Is(None));
+            Err(LoadError::LeftAlone(LeftAlone::NotFound)) => return Ok(Known::Is(None)),
+            Err(LoadError::LeftAlone(left @ LeftAlone::Unreadable(_))) => {
+                tracing::error!(order, why = %left, "an order cannot be compared by anybody");
+                return Ok(Known::ForOthers);
             }
             Err(LoadError::LeftAlone(_)) => return Ok(Known::ForOthers),
         };
@@ -279,7 +281,7 @@ impl Reconciler {
 enum Known {
     /// This, or nothing.
     Is(Option<Box<Inside>>),
-    /// Something that only a newer build can judge.
+    /// Something that only a newer build can judge, or nobody.
     ForOthers,
 }
 

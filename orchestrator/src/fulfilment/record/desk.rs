@@ -5,7 +5,7 @@ use aggregates::kakao::{self, Kind, Message, Notice};
 use aggregates::money::Money;
 use aggregates::order::{self, Order, Status};
 use aggregates::payment::{self, Charge, Payment};
-use aggregates::saga::{CauseKind, NOT_DONE, Standing, State};
+use aggregates::saga::{CauseKind, NOT_DONE, Standing, State, Step};
 use aggregates::{Decider, Event, ids};
 use chrono::{DateTime, Utc};
 use eventstore::{Category, Expected, StreamAppend};
@@ -225,6 +225,12 @@ impl<'a> Desk<'a> {
     pub(super) fn is_renewed(&self, step: &str) -> bool {
         let round = |state: &State| state.step(step).map_or(0, |step| step.round);
         round(self.transition.after) > round(self.transition.before)
+    }
+
+    /// Whether these events take back that a step was refused.
+    pub(super) fn is_reopened(&self, step: &str) -> bool {
+        let settled = |state: &State| state.step(step).is_some_and(Step::is_settled);
+        settled(self.transition.before) && !settled(self.transition.after)
     }
 
     pub(super) fn sent(&mut self, step: &str, sent: SentOutput) -> Result<(), RecordError> {

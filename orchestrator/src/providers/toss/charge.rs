@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::codes::CONFIRM;
-use super::wire::Amount;
+use super::wire::{Amount, Payment};
 use super::{Step, Toss, flat, refused, settle, verdict};
-use crate::providers::ports::{Answer, Charge, MoneyMoved};
+use crate::providers::ports::{Answer, Charge, Found, MoneyMoved};
 
 /// The longest payment key there is.
 const KEY_MAX: usize = 200;
@@ -21,6 +22,27 @@ struct Confirm<'a> {
 }
 
 impl Toss {
+    /// What became of an order's charge. A customer may have begun to pay more than once: that another session came to nothing
+    /// says nothing of the one that we were given.
+    pub(super) async fn look(&self, order_id: Uuid, token: Option<&str>) -> Found<MoneyMoved> {
+        let until = self.http.until();
+        let order = order_id.to_string();
+        let path = ["v1", "payments", "orders", &order];
+        let shown = self.payment(&path, until).await;
+        let another = match (&shown, token.filter(|token| is_usable(token))) {
+            (Found::Done(shown), Some(token)) => (shown.payment_key != token).then_some(token),
+            _ => None,
+        };
+        let judge = |payment: Payment| verdict::found(&payment, order_id, None);
+        match (flat(shown, judge), another) {
+            (Found::Refused(_), Some(token)) => {
+                let own = self.payment(&["v1", "payments", token], until).await;
+                flat(own, judge)
+            }
+            (found, _) => found,
+        }
+    }
+
     pub(super) async fn confirm(&self, charge: Charge) -> Answer<MoneyMoved> {
         if let Some(answer) = unsendable(&charge, Utc::now()) {
             return answer;
@@ -74,9 +96,7 @@ fn unsendable(charge: &Charge, now: DateTime<Utc>) -> Option<Answer<MoneyMoved>>
             "The order names no payment that could be charged.",
         ));
     }
-    // "." and ".." are no names in an address.
-    let usable = token.len() <= KEY_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if !usable || token.bytes().all(|byte| byte == b'.') {
+    if !is_usable(token) {
         return Some(refused(
             "payment-token-malformed",
             "The payment token is not one of the payment provider's.",
@@ -84,4 +104,10 @@ fn unsendable(charge: &Charge, now: DateTime<Utc>) -> Option<Answer<MoneyMoved>>
     }
     (now >= charge.not_after)
         .then(|| Answer::NotSent("the time in which the payment could be confirmed is over".into()))
+}
+
+/// Whether it can be one of the provider's payment keys. "." and ".." are no names in an address.
+fn is_usable(token: &str) -> bool {
+    let plain = token.len() <= KEY_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
+    plain && !token.bytes().all(|byte| byte == b'.')
 }

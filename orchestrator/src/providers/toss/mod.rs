@@ -218,13 +218,16 @@ impl PaymentPort for Toss {
     }
 
     fn probe<'a>(&'a self, order_id: Uuid, _key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
-        async move {
-            let order = order_id.to_string();
-            let path = ["v1", "payments", "orders", &order];
-            let payment = self.payment(&path, self.http.until()).await;
-            flat(payment, |payment| verdict::found(&payment, order_id, None))
-        }
-        .boxed()
+        self.look(order_id, None).boxed()
+    }
+
+    fn probe_with<'a>(
+        &'a self,
+        order_id: Uuid,
+        _key: &'a str,
+        token: &'a str,
+    ) -> BoxFuture<'a, Found<MoneyMoved>> {
+        self.look(order_id, Some(token)).boxed()
     }
 
     fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::Draft;
 use crate::saga::finding::{Ended, Finding};
-use crate::saga::step::{Kind, StepSpec};
+use crate::saga::plan::trying_since;
+use crate::saga::step::{Kind, StepSpec, worn};
 
 impl Draft<'_> {
     /// Adds what an attempt came to, as late if the saga has moved on; never drops an effect or a refusal.
@@ -151,7 +152,7 @@ impl Draft<'_> {
         (open || late).then(|| event.into())
     }
 
-    /// When the next attempt may begin. One under another key has to wait until nobody who was given this one can send it any
+    /// When the next attempt may begin: the later, the longer it has been tried. One under another key has to wait until nobody who was given this one can send it any
     /// more; where no earlier attempt is in doubt, nobody can.
     fn next_attempt(
         &self,
@@ -160,7 +161,9 @@ impl Draft<'_> {
         attempt: u32,
         result: AttemptResult,
     ) -> DateTime<Utc> {
-        let paused = self.at + self.jittered(&spec.retry, attempt);
+        let tried_for = self.at - trying_since(&self.state, step);
+        let pause = spec.retry.pause(attempt).max(worn(tried_for));
+        let paused = self.at + self.jittered(pause);
         let open_until = step.open_until.filter(|_| step.in_doubt);
         match (result, open_until) {
             (AttemptResult::Spent, Some(until)) => paused.max(until),

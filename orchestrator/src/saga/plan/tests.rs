@@ -1,3 +1,5 @@
+mod silence;
+
 use std::time::Duration;
 
 use aggregates::saga::{
@@ -335,7 +337,7 @@ fn what_is_answered_in_vain_for_too_long_is_left_to_a_person_and_tried_once_more
     for (result, parks) in [
         (AttemptResult::Spent, true),
         (AttemptResult::Undecided, true),
-        // Who is away has not failed at it.
+        // Who is away has not failed at it, nor will they be back sooner for a person who knows.
         (AttemptResult::Unknown, false),
         (AttemptResult::NotSent, false),
     ] {

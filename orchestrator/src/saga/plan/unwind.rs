@@ -59,7 +59,7 @@ impl Planner<'_> {
         if step.is_settled() || step.standing == Standing::Idle || spec.kind != Kind::Call {
             return Ok(false);
         }
-        if self.is_overdue(step) {
+        if self.is_overdue(step) && self.rests(spec) {
             return Ok(true);
         }
         if let Some(overdue) = self.overdue(spec, step) {
@@ -139,7 +139,7 @@ impl Planner<'_> {
         let Some(step) = self.state.step(spec.name) else {
             return Ok(Place::Open);
         };
-        if step.parked.is_some() {
+        if self.rests(spec) {
             return Ok(Place::Held);
         }
         match &step.standing {

@@ -202,3 +202,38 @@ async fn a_charge_found_by_a_look_has_the_reference_that_its_answer_had() {
     let charged = done(toss.charge(charge()).await);
     assert_eq!(toss.probe(ORDER, "any").await, Found::Done(charged));
 }
+
+/// A customer who began to pay twice: the provider shows one session under the order, and we were given the other.
+#[tokio::test]
+async fn that_another_session_came_to_nothing_says_nothing_of_ours() {
+    for given_up in ["ABORTED", "EXPIRED"] {
+        for (own, expected) in [
+            ("DONE", "done"),
+            ("READY", "nothing"),
+            ("ABORTED", "pay-process-aborted"),
+        ] {
+            let server = MockServer::start().await;
+            let mut other = payment(given_up);
+            other["paymentKey"] = json!("the first session");
+            on(&server, "GET", &by_order(), 200, other).await;
+            on(&server, "GET", &by_key(), 200, payment(own)).await;
+            let toss = toss_at(&server.uri(), PATIENCE);
+            let found = match toss.probe_with(ORDER, "any", TOKEN).await {
+                Found::Done(_) => "done".to_owned(),
+                Found::Nothing => "nothing".to_owned(),
+                Found::Refused(refusal) => refusal.code,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{given_up}");
+        }
+    }
+    // A charge counts in whichever session it was made.
+    let server = MockServer::start().await;
+    let mut other = payment("DONE");
+    other["paymentKey"] = json!("the first session");
+    on(&server, "GET", &by_order(), 200, other).await;
+    let toss = toss_at(&server.uri(), PATIENCE);
+    let found = toss.probe_with(ORDER, "any", TOKEN).await;
+    assert!(matches!(found, Found::Done(_)), "{found:?}");
+    assert_eq!(requests(&server).await.len(), 1);
+}

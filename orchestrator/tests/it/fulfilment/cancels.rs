@@ -326,3 +326,40 @@ async fn a_cancel_suppresses_a_shipped_message_that_was_not_sent() {
         (1, 1)
     );
 }
+
+/// A van that came while nobody knew yet whether the carrier had accepted the parcel.
+#[tokio::test]
+async fn a_parcel_that_was_seen_to_leave_on_the_way_back_refuses_every_later_cancel() {
+    let shop = Shop::open().await;
+    let order = Shop::id("a");
+    for (op, times) in [(Op::Ship, 3), (Op::Hold, 20)] {
+        (0..times).for_each(|_| shop.simulator.script(op, order, Fault::LoseRequest));
+    }
+    shop.paid("a").await;
+    assert_eq!(
+        shop.cancel_within(order, NOT_AT_ALL).await,
+        CancelAnswer::Canceling
+    );
+    shop.until(order, |saga| {
+        assert!(saga.state.step("handover").is_none());
+        saga.state.is_done("ship")
+    })
+    .await;
+    assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| saga.state.is_done("handover"))
+        .await;
+    for _ in 0..2 {
+        let answer = shop.cancel(order).await;
+        assert!(
+            matches!(answer, CancelAnswer::PastPointOfNoReturn(_)),
+            "{answer:?}"
+        );
+    }
+    let saga = shop
+        .until(order, |saga| saga.state.step("track").is_some())
+        .await;
+    assert!(saga.state.is_done("handover"));
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Ship, Op::Handover]);
+    shop.close().await;
+}

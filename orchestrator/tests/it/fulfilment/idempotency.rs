@@ -1,16 +1,20 @@
 //! One key, one order, one answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use eventstore::testing::{TestLog, each_backend};
+use eventstore::testing::{TestDatabase, TestLog, each_backend};
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
-use orchestrator::fulfilment::place::PlaceAnswer;
+use orchestrator::fulfilment::place::{PlaceAnswer, PlaceError};
+use orchestrator::providers::guard::{Policy, Position};
 use orchestrator::providers::simulator::ledger::Op;
 use orchestrator::providers::simulator::{Fault, Scan};
 use orchestrator::saga::engine;
 
-use super::shop::{CUSTOMER, PRINCIPAL, Setup, Shop, answered, command, order, order_of};
+use super::shop::{
+    CUSTOMER, PRINCIPAL, Setup, Shop, answered, command, eventually, order, order_of,
+};
 
 #[tokio::test]
 async fn a_repeat_gets_the_same_answer_whatever_has_happened_since() {
@@ -181,4 +185,66 @@ async fn an_order_costs_two_appends_up_to_its_answer() {
         .await;
     assert_eq!(shop.store.stats().appends - before, 4);
     shop.close().await;
+}
+
+/// A log that takes its time, and a provider that is given up meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_may_yet_be_stored_is_in_doubt_also_while_the_provider_is_away() {
+    let setup = Setup {
+        provider_time_limit: Duration::from_secs(10),
+        guard: Policy {
+            min_calls: 3,
+            slow_call: Duration::from_millis(200),
+            open_for: Duration::from_mins(1),
+            ..Policy::default()
+        },
+        log: eventstore::Options {
+            append_deadline: Duration::from_millis(300),
+            ..eventstore::Options::default()
+        },
+        ..Setup::default()
+    };
+    let limits = Limits {
+        payment_budget: Duration::from_millis(100),
+        ..setup.limits
+    };
+    let setup = Setup { limits, ..setup };
+    let shop = Arc::new(Shop::on(TestLog::postgres(), setup).await);
+    for key in ["b", "c", "d"] {
+        let placing = shop.fulfilment.clone();
+        tokio::spawn(async move { placing.place(command(key, order("slow-1500"))).await });
+        eventually(|| async { !shop.story(Shop::id(key)).await.is_empty() }).await;
+    }
+    let holder = Arc::clone(&shop);
+    // Less than the log itself waits for its turn.
+    let hold = "BEGIN; SELECT FROM log_head FOR UPDATE; SELECT pg_sleep(2.5); COMMIT";
+    let held = tokio::task::spawn_blocking(move || database(&holder).try_execute(hold));
+    let free = "SELECT FROM log_head FOR UPDATE NOWAIT";
+    eventually(|| async { database(&shop).try_execute(free).is_err() }).await;
+
+    let in_doubt = PlaceAnswer::InProgress {
+        order_id: Shop::id("a"),
+    };
+    assert_eq!(shop.place("a", "ok").await, in_doubt);
+    eventually(|| async {
+        let mut readings = shop.fulfilment.guards().readings();
+        readings.any(|(name, now)| name == "payment" && now.position == Position::Open)
+    })
+    .await;
+    assert_eq!(shop.try_place("a", "ok").await.unwrap(), in_doubt);
+    // Of one that nobody has sent it is known that nothing is stored.
+    let refused = shop.try_place("e", "ok").await;
+    assert!(
+        matches!(refused, Err(PlaceError::PaymentUnavailable { .. })),
+        "{refused:?}"
+    );
+    held.await.unwrap().unwrap();
+    eventually(|| async { !shop.story(Shop::id("a")).await.is_empty() }).await;
+}
+
+fn database(shop: &Shop) -> &TestDatabase {
+    match &shop.home {
+        TestLog::Postgres(database) => database,
+        TestLog::Sqlite(_) => unreachable!("it is on Postgres"),
+    }
 }

@@ -4,26 +4,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aggregates::saga::{Phase, SagaEvent, Standing, StepDone, StepRefused};
+use aggregates::saga::{Phase, SagaEvent, Standing, Status, StepDone, StepRefused};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
-use orchestrator::fulfilment::reconcile::{Pace, Reconciler};
+use orchestrator::fulfilment::reconcile::report::Action;
+use orchestrator::fulfilment::reconcile::{Mode, Pace, Reconciler};
 use orchestrator::providers::ports::{
     Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
     Refund,
 };
-use orchestrator::providers::simulator::Simulator;
 use orchestrator::providers::simulator::ledger::Op;
+use orchestrator::providers::simulator::{Fault, Simulator};
 use orchestrator::saga::definition::Transition;
+use orchestrator::saga::verbs::Request;
 use orchestrator::saga::view::Snapshot;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::reconciles::{count, kept, plant_charge};
-use super::shop::{Setup, Shop, eventually};
+use super::cancels::is_canceled;
+use super::reconciles::{codes, compare, count, kept, plant_charge};
+use super::shop::{Setup, Shop, TOTAL, eventually};
 
 /// A provider that loses every charge it is asked for, and says nothing about any while it is mute.
 struct Mute {
@@ -202,4 +205,35 @@ fn charged_again() -> StepDone {
         late: true,
         at: Utc::now(),
     }
+}
+
+/// Two charges, of which the second cannot go back.
+#[tokio::test]
+async fn an_order_is_not_canceled_while_a_charge_of_it_has_not_gone_back() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    plant_charge(&shop, order, "second window").await;
+    shop.simulator
+        .script(Op::Refund, order, Fault::Refuse("account-closed"));
+    let report = compare(&shop, Mode::Automatic).await;
+    assert_eq!(codes(&report), [("second-charge", Action::Fixed)]);
+    let back = report.findings[0].saga_id.unwrap();
+    shop.until(back, |saga| saga.state.status() == Status::Parked)
+        .await;
+
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    shop.at_rest(order).await;
+    assert_eq!(kept(&shop, order).await, TOTAL);
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+
+    let why = Request {
+        actor: "kim".into(),
+        reason: "a new account".into(),
+    };
+    let engine = shop.fulfilment.engine();
+    engine.retry(back, "return-charge", &why).await.unwrap();
+    shop.at_rest(back).await;
+    assert_eq!(kept(&shop, order).await, 0);
+    assert!(is_canceled(&shop.cancel(order).await));
+    shop.close().await;
 }

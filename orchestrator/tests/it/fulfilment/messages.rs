@@ -1,17 +1,24 @@
 //! Messages to customers: direct ones, and what becomes of them when the dealer is away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aggregates::ids;
 use aggregates::kakao::{CheckedMessage, Kind, MessageDraft, Progress};
+use aggregates::saga::{SagaEvent, Standing};
+use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::cancel::CancelAnswer;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::messages::{SendAnswer, SendMessage};
 use orchestrator::providers::simulator::Fault;
 use orchestrator::providers::simulator::ledger::{Op, Port};
+use orchestrator::saga::engine;
+use orchestrator::saga::observer::{Observer, Point};
+use orchestrator::saga::view::Snapshot;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::shop::{PRINCIPAL, Setup, Shop};
+use super::shop::{PRINCIPAL, STUCK, Setup, Shop, command, order as ordered};
 
 fn message(text: &str) -> CheckedMessage {
     let draft = MessageDraft {
@@ -237,4 +244,68 @@ async fn a_message_that_is_wanted_again_may_be_suppressed_or_fail_like_any_other
     let message = shop.fulfilment.message(id).await.unwrap().unwrap().value;
     assert_eq!(message.progress.as_str(), "MessageFailed");
     shop.close().await;
+}
+
+/// Holds an engine when it is about to write down what the first attempt at a message came to.
+#[derive(Default)]
+struct Freeze {
+    frozen: Notify,
+    thaw: Notify,
+}
+
+impl Observer for Freeze {
+    fn reached<'a>(&'a self, _: Uuid, point: Point) -> BoxFuture<'a, ()> {
+        let first = |event: &SagaEvent| matches!(event, SagaEvent::AttemptEnded(ended) if ended.step == "notify" && !ended.late);
+        let at_it = matches!(&point, Point::Appending(events) if events.iter().any(first));
+        Box::pin(async move {
+            if at_it {
+                self.frozen.notify_one();
+                self.thaw.notified().await;
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_a_frozen_sender_may_have_sent_is_tried_again_and_can_be_read() {
+    let setup = Setup::default();
+    let limits = Limits {
+        call: Duration::from_millis(300),
+        ..setup.limits
+    };
+    let shop = Shop::with(Setup { limits, ..setup }).await;
+    let (order, freeze) = (Shop::id("a"), Arc::new(Freeze::default()));
+    let id = ids::message_id(&order.to_string(), Kind::Shipped, "1");
+    for fault in [
+        Fault::LoseRequest,
+        Fault::Refuse("blocked"),
+        Fault::Refuse("blocked"),
+    ] {
+        shop.simulator.script(Op::Send, id, fault);
+    }
+    let sender = shop.another(engine::Options {
+        observer: Some(Arc::clone(&freeze) as _),
+        ..engine::Options::default()
+    });
+    sender.place(command("a", ordered("ok"))).await.unwrap();
+    freeze.frozen.notified().await;
+    // Another process takes over, finds nothing and is refused.
+    shop.until(order, |saga| refused(saga, 2)).await;
+    freeze.thaw.notify_one();
+    let mut woken = sender.engine().follow(order).await.unwrap();
+    let again = tokio::time::timeout(STUCK, woken.wait_for(|saga| refused(saga, 3)));
+    again.await.expect("it is tried again");
+    let story = ["MessageFailed", "MessageRequested", "MessageFailed"];
+    assert_eq!(told(&shop, order).await, story);
+    let message = shop.fulfilment.message(id).await.unwrap().unwrap().value;
+    assert_eq!(message.progress.as_str(), "MessageFailed");
+    assert!(sender.engine().drain(STUCK).await);
+    shop.close().await;
+}
+
+/// Whether the message was refused at that attempt, or a later one.
+fn refused(saga: &Snapshot, attempt: u32) -> bool {
+    saga.state.step("notify").is_some_and(|step| {
+        matches!(step.standing, Standing::Refused { .. }) && step.attempt >= attempt
+    })
 }

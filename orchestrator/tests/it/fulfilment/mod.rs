@@ -12,6 +12,7 @@ mod market;
 mod messages;
 mod mismatches;
 mod overdue;
+mod overlong;
 mod parked;
 mod personal;
 mod preflight;

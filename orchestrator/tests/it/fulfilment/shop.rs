@@ -43,6 +43,7 @@ pub(super) struct Setup {
     pub(super) guard: Policy,
     /// Who takes the money: the simulator, or something that stands between.
     pub(super) till: Till,
+    pub(super) log: eventstore::Options,
 }
 
 /// Makes a payment provider out of the simulated one.
@@ -68,6 +69,7 @@ impl Default for Setup {
                 ..Policy::default()
             },
             till: Box::new(|simulator| Arc::new(simulator)),
+            log: eventstore::Options::default(),
         }
     }
 }
@@ -79,7 +81,8 @@ pub(super) struct Shop {
     parts: Box<dyn Fn() -> Parts + Send + Sync>,
     acknowledged: Mutex<Vec<Uuid>>,
     dir: TempDir,
-    _log: TestLog,
+    /// Where the log is.
+    pub(super) home: TestLog,
 }
 
 impl Shop {
@@ -93,7 +96,7 @@ impl Shop {
 
     pub(super) async fn on(log: TestLog, setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = log.open().await;
+        let store = log.open_with(setup.log).await;
         let key = MasterKeyFile::CreateIfMissing(dir.path().join("master.key"));
         let vault = Vault::open(&store, &key).await.unwrap();
         let options = Options {
@@ -130,7 +133,7 @@ impl Shop {
             parts,
             acknowledged,
             dir,
-            _log: log,
+            home: log,
         }
     }
 

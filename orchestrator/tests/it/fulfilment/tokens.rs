@@ -1,13 +1,21 @@
 //! Every payment token, from the order to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::place::PlaceError;
 use orchestrator::providers::guard::{Policy, Position};
-use orchestrator::providers::simulator::Fault;
+use orchestrator::providers::ports::{
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund, Refusal,
+};
 use orchestrator::providers::simulator::ledger::Op;
+use orchestrator::providers::simulator::{Fault, Simulator};
+use uuid::Uuid;
 
 use super::shop::{Setup, Shop, answered, eventually};
 
@@ -197,5 +205,70 @@ async fn a_window_that_the_provider_closed_reads_to_the_customer_like_one_that_w
         .iter()
         .find(|event| &*event.event_type == "OrderRejected");
     assert!(ours.unwrap().data.get().contains(expired));
+    shop.close().await;
+}
+
+/// A provider that shows, under an order's name, a session that its customer gave up.
+struct TwoSessions(Simulator);
+
+impl PaymentPort for TwoSessions {
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>> {
+        self.0.charge(charge)
+    }
+
+    fn probe<'a>(&'a self, _: Uuid, _: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
+        let refusal = Refusal {
+            code: "pay-process-aborted".into(),
+            reason: "The customer gave up.".into(),
+        };
+        Box::pin(async { Found::Refused(refusal) })
+    }
+
+    fn probe_with<'a>(
+        &'a self,
+        order: Uuid,
+        key: &'a str,
+        token: &'a str,
+    ) -> BoxFuture<'a, Found<MoneyMoved>> {
+        match token {
+            "ok" => PaymentPort::probe(&self.0, order, key),
+            _ => self.probe(order, key),
+        }
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
+        self.0.find(charge)
+    }
+
+    fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {
+        self.0.refund(refund)
+    }
+
+    fn probe_refund(&self, refund: Refund) -> BoxFuture<'_, Found<MoneyMoved>> {
+        self.0.probe_refund(refund)
+    }
+
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<MoneyRecord>>> {
+        PaymentPort::records(&self.0, since, cursor)
+    }
+}
+
+#[tokio::test]
+async fn a_charge_whose_answer_was_lost_is_looked_for_in_the_session_that_it_was_made_in() {
+    let shop = Shop::with(Setup {
+        till: Box::new(|simulator| Arc::new(TwoSessions(simulator))),
+        ..Setup::default()
+    })
+    .await;
+    let order = Shop::id("a");
+    shop.simulator.script(Op::Charge, order, Fault::LoseReply);
+    let answer = answered(shop.place("a", "ok").await);
+    assert!(matches!(answer.verdict, Verdict::Paid { .. }), "{answer:?}");
+    shop.until(order, |saga| saga.state.is_done("notify")).await;
+    assert_eq!(shop.effects(order), [Op::Charge, Op::Ship]);
     shop.close().await;
 }

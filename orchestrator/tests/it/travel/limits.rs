@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aggregates::saga::{Standing, State, Status};
 use chrono::Utc;
-use eventstore::Position;
+use eventstore::{Position, RELATED_MAX, RecordedEvent};
 use orchestrator::saga::clock::Clock;
 use orchestrator::saga::definition::{Branch, Definition, Probe, Saga};
 use orchestrator::saga::engine::{Engine, Options};
@@ -91,6 +91,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Where errands of one step come to rest, and how long that takes.
 async fn at_rest(errands: Errands) -> (Arc<State>, Duration) {
+    let (state, took, _) = told(errands).await;
+    (state, took)
+}
+
+/// The same, and what is in the log of it.
+async fn told(errands: Errands) -> (Arc<State>, Duration, Vec<RecordedEvent>) {
     let desk = Desk::open().await;
     let clock = Arc::new(TestClock::at(Utc::now()));
     let striker = Striker::new(Arc::clone(&clock), Strike::None);
@@ -107,7 +113,8 @@ async fn at_rest(errands: Errands) -> (Arc<State>, Duration) {
     let rest = running.wait_for(|now| now.state.is_at_rest()).await;
     let state = Arc::clone(&rest.unwrap().state);
     let took = (state.updated_at - state.started_at).to_std().unwrap();
-    (state, took)
+    let events = desk.store.read_related(id).await.unwrap();
+    (state, took, events)
 }
 
 fn one_step(step: StepSpec) -> Definition {
@@ -211,6 +218,40 @@ async fn a_step_that_waits_is_not_given_up_while_nobody_can_be_asked() {
     let (standing, took) = awaited_reply(comes_back_without).await;
     assert!(is_given_up(&standing), "{standing:?}");
     assert!(took >= 29 * HOUR, "{took:?}");
+}
+
+const MONTH: Duration = Duration::from_hours(30 * 24);
+
+/// What is in the log of a saga of one step that nobody answers for a month.
+async fn a_month_of_silence(mut step: StepSpec) -> Vec<RecordedEvent> {
+    step.name = "parcel";
+    let mut errands = Errands::new(one_step(step), &[]);
+    errands.silent.push("parcel");
+    errands.looks = |ran| match ran {
+        ran if ran > MONTH => Probe::Done(Value::Null),
+        _ => Probe::Unknown {
+            reason: "nobody answers".to_owned(),
+        },
+    };
+    let (state, took, events) = told(errands).await;
+    assert_eq!(state.status(), Status::Completed);
+    assert!((MONTH..MONTH + 10 * HOUR).contains(&took), "{took:?}");
+    assert!(events.len() < RELATED_MAX / 4, "{} events", events.len());
+    events
+}
+
+/// As when one order's call fails at a provider that is well, day after day.
+#[tokio::test]
+async fn a_step_that_nobody_answers_for_a_month_is_listed_goes_on_by_itself_and_fills_no_log() {
+    let call = StepSpec::call("", Class::Compensatable).park_after(6 * HOUR);
+    let events = a_month_of_silence(call).await;
+    let parked = |event: &&RecordedEvent| &*event.event_type == "StepParked";
+    let parked: Vec<_> = events.iter().filter(parked).collect();
+    assert_eq!(parked.len(), 1);
+    assert!(parked[0].data.get().contains("\"overdue\""));
+    let looks = RetryPolicy::new(Duration::from_secs(60), Duration::from_secs(300));
+    let wait = StepSpec::awaiting("", Class::Retriable, looks).give_up_after(HOUR);
+    a_month_of_silence(wait).await;
 }
 
 /// Errands of two kinds that may each be run by one at a time, beside each other.
