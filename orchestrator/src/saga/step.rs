@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aggregates::saga::RESOLVED_UNDONE;
 use chrono::{DateTime, Utc};
 
 use super::plan::span;
@@ -46,14 +47,24 @@ pub enum OnRefusal {
     Park,
     /// Go on without it.
     Accept,
-    /// With this code the request to undo came too late: forward again. With any other one, or if nobody asked, park.
+    /// With this code, or when a person found it undone, the request to undo came too late: forward again. With any other one,
+    /// or if nobody asked, park.
     RefuseCancel(&'static str),
 }
 
 impl OnRefusal {
-    /// A refusal with this code says that it is too late to undo anything.
+    /// A refusal with this code says that it is too late to undo anything; a person who found that it cannot be asked for says
+    /// the same.
     pub(super) fn is_too_late(self, code: &str) -> bool {
-        matches!(self, Self::RefuseCancel(known) if known == code)
+        match self {
+            Self::RefuseCancel(known) => known == code || code == RESOLVED_UNDONE,
+            Self::Unwind | Self::Park | Self::Accept => false,
+        }
+    }
+
+    /// The step asks whether anything may be undone at all: without its yes there is no way back.
+    pub(super) fn asks_leave(self) -> bool {
+        matches!(self, Self::RefuseCancel(_))
     }
 }
 

@@ -1,3 +1,5 @@
+mod people;
+
 use std::time::Duration;
 
 use aggregates::saga::{

@@ -144,7 +144,10 @@ impl Planner<'_> {
         }
         match &step.standing {
             Standing::Done | Standing::Skipped => Ok(Place::Over),
-            Standing::Refused { .. } if step.resolved == Some(Verdict::Undone) => {
+            // A step that asks leave is not dropped: with it would go all that needs it, and the saga would end with nothing undone.
+            Standing::Refused { .. }
+                if step.resolved == Some(Verdict::Undone) && !spec.on_refusal.asks_leave() =>
+            {
                 Ok(Place::Dropped)
             }
             Standing::Refused { code, .. } if code == NOT_DONE => Ok(Place::Open),
@@ -208,7 +211,7 @@ impl Planner<'_> {
         let unwind = self.state.unwind.as_ref();
         let asked = unwind.is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
         let begun = |spec: &StepSpec| {
-            let asks = matches!(spec.on_refusal, OnRefusal::RefuseCancel(_));
+            let asks = spec.on_refusal.asks_leave();
             let step = self.state.step(spec.name);
             step.is_some_and(|step| step.is_done() || (!asks && step.standing != Standing::Idle))
         };
