@@ -129,6 +129,10 @@ impl Reconciler {
         let started = self
             .start(restitution::NAME, id, data, books.as_ref())
             .await?;
+        let store = &self.fulfilment.store;
+        if !started && restitution::is_given_up(store, id).await.map_err(to_text)? {
+            return self.park(&finding.of_a_return_given_up(), inside, why).await;
+        }
         Ok((taken(started), Some(id)))
     }
 

@@ -16,6 +16,7 @@ mod parked;
 mod personal;
 mod preflight;
 mod reconciles;
+mod remedies;
 mod shop;
 mod survives;
 mod survives_message;
