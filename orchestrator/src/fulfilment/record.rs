@@ -133,6 +133,8 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
             desk.order(order::Action::RecordDelivery)
         }
         NOTIFY | TELL => desk.sent(step, parse(step, output)?),
+        // Who took it along before saying that it stays does not keep it.
+        HOLD if desk.is_gone() => Ok(()),
         HOLD => desk.delivery(delivery::Action::RecordHold),
         CANCEL_ORDER => desk.cancel_order(),
         REFUND => {
@@ -244,7 +246,8 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
 fn decided(desk: &mut Desk<'_>, resolved: &StepResolved) -> Result<(), RecordError> {
     let step = resolved.step.as_str();
     match resolved.outcome {
-        Verdict::Done if step == HANDOVER && desk.is_held_back() => {
+        Verdict::Done if step == HANDOVER && desk.is_turned() => {
+            handed_over(desk)?;
             desk.keep_sale(&resolved.reason)
         }
         Verdict::Done => done(desk, step, &resolved.evidence),
