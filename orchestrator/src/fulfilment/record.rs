@@ -222,9 +222,11 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
             };
             desk.reject(code, reason)
         }
-        SHIP if code == NOT_DONE => Ok(()),
+        SHIP | REFUND if code == NOT_DONE => Ok(()),
         SHIP => desk.delivery(delivery::Action::RecordRefusal { code, reason }),
         HOLD => desk.delivery_unless_over(delivery::Action::RecordHoldRefusal { code, reason }),
+        // Of a sale that stands nobody wants the money back.
+        REFUND if desk.has_left() => Ok(()),
         REFUND => desk.payment(payment::Action::RecordRefundRefusal { code, reason }),
         CANCEL_DELIVERY => {
             let at_stake = desk.total()?;

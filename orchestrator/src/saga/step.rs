@@ -134,7 +134,7 @@ pub struct StepSpec {
     /// The unwind step that undoes it.
     pub undone_by: Option<&'static str>,
     /// Unwind steps: does not begin while one of these is parked, nor unless those in the list are done; dropped when a person
-    /// decided that one of them stays undone.
+    /// decided that one of them stays undone, or that one of them is a pivot which was passed for good.
     pub needs: Vec<&'static str>,
     /// What a person can do when it is parked.
     pub suggestion: &'static str,

@@ -94,6 +94,12 @@ impl<'a> Desk<'a> {
         delivery.is_some_and(Delivery::has_left)
     }
 
+    /// Whether it is a sale whose parcel is out of our hands.
+    pub(super) fn has_left(&self) -> bool {
+        let order = self.facts.order.as_ref();
+        order.is_some_and(|order| matches!(order.status, Status::HandedOver | Status::Delivered))
+    }
+
     pub(super) fn total(&self) -> Result<Money, RecordError> {
         Ok(self.placed()?.total)
     }

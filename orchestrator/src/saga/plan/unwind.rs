@@ -133,6 +133,11 @@ impl Planner<'_> {
                 Some((_, Place::Dropped)) => return Ok(Place::Dropped),
                 Some((_, Place::Held | Place::Open)) => return Ok(Place::Held),
                 _ if self.parked(need) => return Ok(Place::Held),
+                // Whether it was under way when a person decided is still found out.
+                _ if self.stands(need) => {
+                    let doubt = self.state.step(spec.name).is_some_and(doubtful);
+                    return Ok(if doubt { Place::Held } else { Place::Dropped });
+                }
                 _ => {}
             }
         }
@@ -155,6 +160,14 @@ impl Planner<'_> {
             Standing::Refused { code, reason } => Err(self.undo_refused(spec, code, reason)),
             _ => Ok(Place::Open),
         }
+    }
+
+    /// A person found that the pivot was passed for good: what rests on its not being passed is off.
+    fn stands(&self, name: &str) -> bool {
+        let mut forward = self.saga.definition().forward.iter();
+        let pivot = forward.any(|spec| spec.name == name && spec.class == Class::Pivot);
+        let step = self.state.step(name);
+        pivot && step.is_some_and(|step| step.is_done() && step.resolved == Some(Verdict::Done))
     }
 
     fn undo_refused(&self, spec: &StepSpec, code: &str, reason: &str) -> Decision {

@@ -156,9 +156,7 @@ pub fn decide_cancel(
     match state.phase {
         Phase::Unwinding => (Cancel::Unwinding, Vec::new()),
         Phase::Unwound => (Cancel::Unwound, Vec::new()),
-        Phase::Forward
-            if saga.can_be_undone() && !saga.definition().forward.iter().any(past) =>
-        {
+        Phase::Forward if saga.can_be_undone() && !saga.definition().forward.iter().any(past) => {
             (Cancel::Requested, cancelled(request, at))
         }
         _ => (Cancel::Refused { code: PAST_POINT }, Vec::new()),

@@ -262,7 +262,10 @@ pub(super) fn refunds(
     let returned = Returned::of(&charge.provider_ref, outside);
     let (amount, currency) = (charge.money.amount, charge.money.currency);
     let settled = window.covers(payment.updated_at) && !is_stated(&inside.saga, &[REFUND]);
-    let goes_on = matches!(inside.saga.phase, Phase::Forward | Phase::Completed);
+    // What was canceled in vain has left, too.
+    let order = inside.facts.order.as_ref().map(|order| order.status);
+    let goes_on = matches!(inside.saga.phase, Phase::Forward | Phase::Completed)
+        || matches!(order, Some(Status::HandedOver | Status::Delivered));
     let (kind, code, stake) = match &charge.refund_ref {
         _ if returned.total > amount => (
             Kind::AmountMismatch,

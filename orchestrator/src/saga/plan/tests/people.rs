@@ -108,11 +108,54 @@ fn where_nobody_asked_or_something_is_undone_already_it_stays_with_a_person() {
         at: at(2),
     };
     let state = given([carried(), vec![turned.into()], not_given_leave()].concat());
-    assert_eq!(
-        plan(&asking(), &state, at(5)).decision,
-        Some(again.clone())
-    );
+    assert_eq!(plan(&asking(), &state, at(5)).decision, Some(again.clone()));
     let undone = [started("return", 1, 2), done("return", 2)];
     let state = given([carried(), cancelled(2), undone.to_vec(), not_given_leave()].concat());
     assert_eq!(plan(&asking(), &state, at(5)).decision, Some(again));
+}
+
+/// The return was sent and nobody heard what came of it, then it arrived all the same and a person found that it stays there.
+fn stands() -> Vec<SagaEvent> {
+    let left = StepDone {
+        step: "arrive".to_owned(),
+        attempt: 0,
+        output: Value::Null,
+        late: true,
+        at: at(6),
+    };
+    let sent = vec![
+        started("ask", 1, 3),
+        done("ask", 3),
+        started("return", 1, 4),
+        ended("return", AttemptResult::Unknown, 5),
+        left.into(),
+        parked("arrive", 6),
+        resolved("arrive", Verdict::Done, 7),
+    ];
+    [carried(), cancelled(2), sent].concat()
+}
+
+#[test]
+fn what_may_have_been_undone_before_a_person_let_it_stand_is_only_asked_about() {
+    let state = given(stands());
+    let asked = plan(&asking(), &state, at(20));
+    assert_eq!(
+        begun(&asked),
+        Some(("return", 2, Mode::Probe(Some(NOT_DONE))))
+    );
+    for end in [done("return", 21), refused("return", NOT_DONE, 21)] {
+        let state = given([stands(), vec![end]].concat());
+        let decision = plan(&asking(), &state, at(21)).decision;
+        assert_eq!(decision, Some(Decision::Unwound));
+    }
+}
+
+#[test]
+fn nothing_is_undone_that_was_not_begun_before_a_person_let_it_stand() {
+    let unsent = stands()
+        .into_iter()
+        .filter(|event| !matches!(event, SagaEvent::AttemptEnded(_)))
+        .filter(|event| !matches!(event, SagaEvent::StepStarted(it) if it.step == "return"));
+    let decision = plan(&asking(), &given(unsent), at(20)).decision;
+    assert_eq!(decision, Some(Decision::Unwound));
 }

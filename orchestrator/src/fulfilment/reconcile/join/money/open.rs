@@ -61,7 +61,11 @@ fn unrecorded<'a>(
 }
 
 /// Whether a charge from before then is still nobody's: neither on the books of the order, which may yet take it, nor given back.
-pub(in super::super) fn is_undecided(inside: &Inside, outside: &Outside, before: DateTime<Utc>) -> bool {
+pub(in super::super) fn is_undecided(
+    inside: &Inside,
+    outside: &Outside,
+    before: DateTime<Utc>,
+) -> bool {
     let kept = |it: &MoneyRecord| Returned::of(&it.charge_ref, outside).total < it.amount.amount;
     unrecorded(inside, outside).any(|it| it.at < before && kept(it))
 }
