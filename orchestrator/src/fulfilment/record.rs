@@ -80,7 +80,7 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
             desk.suppress(&skipped.step, &skipped.reason)
         }
         SagaEvent::StepSkipped(skipped) if skipped.step == TRACK => {
-            desk.delivery(delivery::Action::RecordTrackingLost)
+            desk.delivery_unless_over(delivery::Action::RecordTrackingLost)
         }
         SagaEvent::AttemptEnded(ended) if is_message(&ended.step) && ended.attempt == 1 => {
             desk.request(&ended.step)
@@ -127,6 +127,8 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
             handed_over(desk)?;
             scans(desk, output)
         }
+        // What arrives although it was called off is no arrival: that it left is all there is to say.
+        TRACK if desk.is_held_back() => handed_over(desk),
         TRACK => {
             scans(desk, output)?;
             desk.delivery(delivery::Action::RecordDelivery)?;
@@ -237,7 +239,7 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
                 at_stake,
             })
         }
-        TRACK if code == GAVE_UP => desk.delivery(delivery::Action::RecordTrackingLost),
+        TRACK if code == GAVE_UP => desk.delivery_unless_over(delivery::Action::RecordTrackingLost),
         NOTIFY | TELL if code == NOT_DONE => desk.suppress(step, "The order was canceled before."),
         NOTIFY | TELL => desk.failed(step, code, reason),
         _ => Ok(()),

@@ -7,6 +7,7 @@ mod chaos;
 mod denials;
 mod hints;
 mod idempotency;
+mod kept_sales;
 mod late_charges;
 mod market;
 mod messages;

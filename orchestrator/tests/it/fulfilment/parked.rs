@@ -18,7 +18,7 @@ use super::cancels::{NOT_AT_ALL, is_canceled};
 use super::reconciles::{codes, compare};
 use super::shop::{Setup, Shop, TOTAL};
 
-fn request(reason: &str) -> Request {
+pub(super) fn request(reason: &str) -> Request {
     Request {
         actor: "operator".into(),
         reason: reason.into(),
@@ -26,7 +26,7 @@ fn request(reason: &str) -> Request {
 }
 
 /// What a person says without asking anybody to confirm it.
-fn found(outcome: Verdict, evidence: Value) -> Finding {
+pub(super) fn found(outcome: Verdict, evidence: Value) -> Finding {
     Finding {
         outcome,
         evidence,
@@ -34,7 +34,7 @@ fn found(outcome: Verdict, evidence: Value) -> Finding {
     }
 }
 
-async fn resolve(shop: &Shop, order: Uuid, step: &str, finding: Finding, reason: &str) {
+pub(super) async fn resolve(shop: &Shop, order: Uuid, step: &str, finding: Finding, reason: &str) {
     let engine = shop.fulfilment.engine();
     let request = request(reason);
     let resolved = engine.resolve(order, step, finding, &request);
@@ -99,7 +99,7 @@ async fn is_an_exception(shop: &Shop, order: Uuid) -> bool {
 }
 
 /// A carrier that takes along what it promised to hold, before the money went back.
-async fn scanned_after_hold(shop: &Shop) -> Uuid {
+pub(super) async fn scanned_after_hold(shop: &Shop) -> Uuid {
     let order = shop.shipped("a").await;
     shop.simulator.set_outage(Port::Payment, true);
     assert_eq!(
@@ -312,7 +312,11 @@ async fn a_parcel_that_a_person_found_cannot_be_held_goes_its_way_and_the_cancel
     assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
     cannot_be_held(&shop, order).await;
     let saga = shop
-        .until(order, |saga| saga.state.step("hold").is_some_and(|hold| hold.parked.is_none()))
+        .until(order, |saga| {
+            saga.state
+                .step("hold")
+                .is_some_and(|hold| hold.parked.is_none())
+        })
         .await;
     assert_eq!(saga.state.phase, Phase::Forward);
     let placed = shop.fulfilment.order(order).await.unwrap().unwrap().value;
