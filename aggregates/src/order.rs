@@ -76,7 +76,7 @@ pub enum Status {
     Paid,
     /// Accepted by the carrier.
     Shipped,
-    /// On its way: the point of no return.
+    /// On its way: the point of no return, also where it left although it was canceled.
     HandedOver,
     /// Arrived.
     Delivered,
@@ -188,6 +188,7 @@ impl Order {
             OrderEvent::OrderCancelRequested(_) => self.can_cancel() && self.open_cancel.is_none(),
             OrderEvent::OrderCancelRefused(_) => self.open_cancel.is_some(),
             OrderEvent::OrderCanceled(_) => self.can_cancel(),
+            OrderEvent::OrderCancelTakenBack(_) => self.can_stand(),
         }
     }
 
@@ -197,6 +198,11 @@ impl Order {
             self.status,
             Status::Pending | Status::Paid | Status::Shipped
         )
+    }
+
+    /// Whether it could be a sale after all: it is canceled, and was paid.
+    pub fn can_stand(&self) -> bool {
+        self.status == Status::Canceled && self.payment_ref.is_some()
     }
 
     fn apply(&mut self, event: &OrderEvent) {
@@ -241,6 +247,11 @@ impl Order {
                     actor,
                     at: canceled.occurred_at,
                 });
+            }
+            OrderEvent::OrderCancelTakenBack(back) => {
+                self.status = Status::HandedOver;
+                self.canceled = None;
+                self.cancel_refusal = Some(Refusal::new(&back.code, &back.reason));
             }
         }
     }

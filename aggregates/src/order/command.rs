@@ -59,6 +59,13 @@ pub enum Action {
         /// A sentence for people.
         reason: String,
     },
+    /// A parcel that was called off is gone for good, and paid for: it is not canceled any more.
+    TakeCancelBack {
+        /// A stable word.
+        code: String,
+        /// A sentence for people.
+        reason: String,
+    },
     /// Nothing leaves any more: it is canceled, asked for or not.
     Cancel {
         /// Why.

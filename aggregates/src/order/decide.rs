@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Action, Command, Order, OrderCancelRefused, OrderCancelRequested, OrderCanceled,
-    OrderDelivered, OrderEvent, OrderHandedOver, OrderPaid, OrderPending, OrderRejected,
-    OrderShipped, Ordered, Place, Rejection, Status,
+    Action, Command, Order, OrderCancelRefused, OrderCancelRequested, OrderCancelTakenBack,
+    OrderCanceled, OrderDelivered, OrderEvent, OrderHandedOver, OrderPaid, OrderPending,
+    OrderRejected, OrderShipped, Ordered, Place, Rejection, Status,
 };
 use crate::instant::to_millis;
 
@@ -43,6 +43,7 @@ impl At<'_> {
             Action::RecordDelivery => self.deliver(),
             Action::RequestCancel { reason, actor } => self.request_cancel(reason, actor),
             Action::RefuseCancel { code, reason } => self.refuse_cancel(code, reason),
+            Action::TakeCancelBack { code, reason } => self.take_cancel_back(code, reason),
             Action::Cancel { reason, actor } => self.cancel(reason, actor),
         }
     }
@@ -215,6 +216,24 @@ impl At<'_> {
             ]),
             (None, Some(_)) => Ok(vec![]),
             (None, None) => Err(Rejection::NoCancelOpen),
+        }
+    }
+
+    fn take_cancel_back(&self, code: &str, reason: &str) -> Result<Vec<OrderEvent>, Rejection> {
+        match self.order.status {
+            _ if self.order.can_stand() => Ok(vec![
+                OrderCancelTakenBack {
+                    order_id: self.order.order_id,
+                    customer_id: self.customer(),
+                    occurred_at: self.at,
+                    code: code.to_owned(),
+                    reason: reason.to_owned(),
+                }
+                .into(),
+            ]),
+            Status::HandedOver | Status::Delivered => Ok(vec![]),
+            Status::Rejected => Err(Rejection::AlreadyRejected),
+            status => Err(Rejection::TooEarly { status }),
         }
     }
 

@@ -156,4 +156,11 @@ events! {
         /// Who: the customer, an operator or `system`.
         actor: String,
     }
+    /// The parcel had left although the order was canceled, and its money was not given back: the sale stands after all.
+    OrderCancelTakenBack v 1 {
+        /// A stable word, such as `scan-after-hold`.
+        code: String,
+        /// A sentence for people.
+        reason: String,
+    }
 }

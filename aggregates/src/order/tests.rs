@@ -176,6 +176,13 @@ fn canceled() -> OrderEvent {
     })
 }
 
+fn cancel_taken_back() -> OrderEvent {
+    event!(OrderCancelTakenBack {
+        code: "scan-after-hold".to_owned(),
+        reason: "The customer has it.".to_owned()
+    })
+}
+
 fn confirm_payment() -> Command {
     command(Action::ConfirmPayment {
         payment_ref: "pay_1".to_owned(),
@@ -207,6 +214,12 @@ fn request_cancel() -> Command {
 fn refuse_cancel() -> Command {
     let (code, reason) = ("handed-over".to_owned(), "It has left.".to_owned());
     command(Action::RefuseCancel { code, reason })
+}
+
+fn take_cancel_back() -> Command {
+    let code = "scan-after-hold".to_owned();
+    let reason = "The customer has it.".to_owned();
+    command(Action::TakeCancelBack { code, reason })
 }
 
 fn cancel() -> Command {

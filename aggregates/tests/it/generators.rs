@@ -166,6 +166,7 @@ pub(crate) fn order_commands() -> impl Strategy<Value = Vec<order::Command>> {
         1 => Just(Action::RecordDelivery),
         2 => (words(), words()).prop_map(|(reason, actor)| Action::RequestCancel { reason, actor }),
         2 => (words(), words()).prop_map(|(code, reason)| Action::RefuseCancel { code, reason }),
+        1 => (words(), words()).prop_map(|(code, reason)| Action::TakeCancelBack { code, reason }),
         1 => (words(), words()).prop_map(|(reason, actor)| Action::Cancel { reason, actor }),
     ];
     let command = |at, action| order::Command { at, action };

@@ -80,7 +80,7 @@ fn note(desk: &mut Desk<'_>, event: &SagaEvent) -> Result<(), RecordError> {
             desk.suppress(&skipped.step, &skipped.reason)
         }
         SagaEvent::StepSkipped(skipped) if skipped.step == TRACK => {
-            desk.delivery(delivery::Action::RecordTrackingLost)
+            desk.delivery_unless_over(delivery::Action::RecordTrackingLost)
         }
         // Others had given it up, and this attempt may have sent it: it is looked for, and tried again.
         SagaEvent::AttemptEnded(ended) if is_message(&ended.step) && ended.late => {
@@ -134,12 +134,16 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
             handed_over(desk)?;
             scans(desk, output)
         }
+        // What arrives although it was called off is no arrival: that it left is all there is to say.
+        TRACK if desk.is_held_back() => handed_over(desk),
         TRACK => {
             scans(desk, output)?;
             desk.delivery(delivery::Action::RecordDelivery)?;
             desk.order(order::Action::RecordDelivery)
         }
         NOTIFY | TELL => desk.sent(step, parse(step, output)?),
+        // Who took it along before saying that it stays does not keep it.
+        HOLD if desk.is_gone() => Ok(()),
         HOLD => desk.delivery(delivery::Action::RecordHold),
         CANCEL_ORDER => desk.cancel_order(),
         REFUND => {
@@ -227,9 +231,11 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
             };
             desk.reject(code, reason)
         }
-        SHIP if code == NOT_DONE => Ok(()),
+        SHIP | REFUND if code == NOT_DONE => Ok(()),
         SHIP => desk.delivery(delivery::Action::RecordRefusal { code, reason }),
         HOLD => desk.delivery_unless_over(delivery::Action::RecordHoldRefusal { code, reason }),
+        // Of a sale that stands nobody wants the money back.
+        REFUND if desk.has_left() => Ok(()),
         REFUND => desk.payment(payment::Action::RecordRefundRefusal { code, reason }),
         CANCEL_DELIVERY => {
             let at_stake = desk.total()?;
@@ -240,7 +246,7 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
                 at_stake,
             })
         }
-        TRACK if code == GAVE_UP => desk.delivery(delivery::Action::RecordTrackingLost),
+        TRACK if code == GAVE_UP => desk.delivery_unless_over(delivery::Action::RecordTrackingLost),
         NOTIFY | TELL if code == NOT_DONE => desk.suppress(step, "The order was canceled before."),
         NOTIFY | TELL => desk.failed(step, code, reason),
         _ => Ok(()),
@@ -251,7 +257,8 @@ fn refused(desk: &mut Desk<'_>, step: &str, code: &str, reason: &str) -> Result<
 fn decided(desk: &mut Desk<'_>, resolved: &StepResolved) -> Result<(), RecordError> {
     let step = resolved.step.as_str();
     match resolved.outcome {
-        Verdict::Done if step == HANDOVER && desk.is_held_back() => {
+        Verdict::Done if step == HANDOVER && desk.is_turned() => {
+            handed_over(desk)?;
             desk.keep_sale(&resolved.reason)
         }
         Verdict::Done => done(desk, step, &resolved.evidence),

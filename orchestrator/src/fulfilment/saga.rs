@@ -17,6 +17,7 @@ use crate::saga::definition::{
     Branch, Call, Definition, Outcome, Probe, RecordError, Saga, Transition,
 };
 use crate::saga::history::History;
+use crate::saga::plan::doubtful;
 use crate::saga::preflight::Known;
 use crate::saga::step::{Class, OnRefusal, RetryPolicy, StepSpec};
 
@@ -99,7 +100,7 @@ fn definition(limits: &Limits) -> Definition {
         branches: vec![Branch { after: SHIP, step: message(NOTIFY) }],
         unwind: vec![
             decided(HOLD, Class::Compensation).on_refusal(OnRefusal::RefuseCancel(HANDED_OVER)).suggestion(
-                "ask the carrier to keep the parcel, then retry, or resolve as done with what it said",
+                "ask the carrier to keep the parcel, then retry, or resolve as done with what it said; as undone it refuses the request to cancel",
             ),
             // Nothing of the money moves while it is open whether the parcel stays.
             StepSpec::local(CANCEL_ORDER, Class::Compensation).needs(&[HOLD, HANDOVER]),
@@ -121,12 +122,14 @@ fn definition(limits: &Limits) -> Definition {
 ///
 /// The parcel comes before the money: a refund for a parcel that can still leave loses both.
 fn unwind(state: &State) -> Vec<&'static str> {
-    // An operator found that the parcel is gone for good: the sale stands, there is nothing to undo.
+    // An operator found that the parcel is gone for good: the sale stands, there is nothing to undo. Money that may have gone back
+    // before that is only looked for.
     if state
         .step(HANDOVER)
         .is_some_and(|step| step.resolved == Some(Verdict::Done))
     {
-        return Vec::new();
+        let doubt = state.step(REFUND).is_some_and(doubtful);
+        return if doubt { vec![REFUND] } else { Vec::new() };
     }
     let (paid, shipped) = (state.is_done(PAY), state.is_done(SHIP));
     let mut list = Vec::with_capacity(7);

@@ -232,6 +232,11 @@ pub trait Saga: Send + Sync + 'static {
             .collect()
     }
 
+    /// Whether people may have it undone. Not one that is itself the remedy of something: undoing it would only hide that.
+    fn can_be_undone(&self) -> bool {
+        true
+    }
+
     /// Does it. May be called again with the same key, at any time, by any process.
     fn execute<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Outcome>;
 

@@ -329,7 +329,7 @@ impl Planner<'_> {
 }
 
 /// It may have had an effect that is not known.
-fn doubtful(step: &Step) -> bool {
+pub(crate) fn doubtful(step: &Step) -> bool {
     step.in_doubt || (step.is_running() && !step.asking)
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aggregates::saga::RESOLVED_UNDONE;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::plan::span;
@@ -51,14 +52,24 @@ pub enum OnRefusal {
     Park,
     /// Go on without it.
     Accept,
-    /// With this code the request to undo came too late: forward again. With any other one, or if nobody asked, park.
+    /// With this code, or when a person found it undone, the request to undo came too late: forward again. With any other one,
+    /// or if nobody asked, park.
     RefuseCancel(&'static str),
 }
 
 impl OnRefusal {
-    /// A refusal with this code says that it is too late to undo anything.
+    /// A refusal with this code says that it is too late to undo anything; a person who found that it cannot be asked for says
+    /// the same.
     pub(super) fn is_too_late(self, code: &str) -> bool {
-        matches!(self, Self::RefuseCancel(known) if known == code)
+        match self {
+            Self::RefuseCancel(known) => known == code || code == RESOLVED_UNDONE,
+            Self::Unwind | Self::Park | Self::Accept => false,
+        }
+    }
+
+    /// The step asks whether anything may be undone at all: without its yes there is no way back.
+    pub(super) fn asks_leave(self) -> bool {
+        matches!(self, Self::RefuseCancel(_))
     }
 }
 
@@ -134,7 +145,7 @@ pub struct StepSpec {
     /// The unwind step that undoes it.
     pub undone_by: Option<&'static str>,
     /// Unwind steps: does not begin while one of these is parked, nor unless those in the list are done; dropped when a person
-    /// decided that one of them stays undone.
+    /// decided that one of them stays undone, or that one of them is a pivot which was passed for good.
     pub needs: Vec<&'static str>,
     /// What a person can do when it is parked.
     pub suggestion: &'static str,

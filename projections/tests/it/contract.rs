@@ -81,6 +81,7 @@ async fn a_canceled_order_shows_its_refund_and_a_refused_cancellation_its_reason
         world.live(1, Life::CanceledAfterShipping).await;
         world.live(2, Life::CancelRefused).await;
         world.live(3, Life::Declined).await;
+        world.live(4, Life::CancelTakenBack).await;
         world.catch_up().await;
 
         let canceled = world
@@ -108,6 +109,18 @@ async fn a_canceled_order_shows_its_refund_and_a_refused_cancellation_its_reason
             refused.cancel.unwrap().refused.unwrap().code,
             "past-point-of-no-return"
         );
+
+        let stands = world
+            .views
+            .customer_row(order_of(4))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(stands.status, OrderStatus::HandedOver);
+        assert_eq!(stands.delivery.unwrap().status, DeliveryStatus::HandedOver);
+        let asked = stands.cancel.unwrap();
+        assert_eq!(asked.canceled_at, None);
+        assert_eq!(asked.refused.unwrap().code, "scan-after-hold");
 
         let rejected = world
             .views

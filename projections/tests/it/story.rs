@@ -26,12 +26,13 @@ pub(crate) enum Life {
     CanceledBeforeShipping,
     CanceledAfterShipping,
     CancelRefused,
+    CancelTakenBack,
     Parked,
     MessageFails,
 }
 
 impl Life {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Open,
         Self::Declined,
         Self::Delivered,
@@ -40,6 +41,7 @@ impl Life {
         Self::CancelRefused,
         Self::Parked,
         Self::MessageFails,
+        Self::CancelTakenBack,
     ];
 }
 
@@ -92,6 +94,11 @@ pub(crate) fn life(number: u64, life: Life) -> Story {
             story.ship();
             story.refuse_cancel();
             story.deliver();
+        }
+        Life::CancelTakenBack => {
+            story.pay();
+            story.ship();
+            story.take_cancel_back();
         }
         Life::Parked => story.park(),
         Life::MessageFails => {

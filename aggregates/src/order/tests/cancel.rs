@@ -116,3 +116,42 @@ fn an_order_can_be_canceled_without_a_request() {
         .when(cancel())
         .then(vec![canceled()]);
 }
+
+#[test]
+fn a_cancel_is_taken_back_once_and_the_order_goes_on_as_handed_over() {
+    let unpaid = vec![ordered(), pending(), canceled()];
+    let canceled = vec![ordered(), paid(), shipped(), canceled()];
+    given(canceled.clone())
+        .when(take_cancel_back())
+        .then(vec![cancel_taken_back()]);
+    let stands = [canceled, vec![cancel_taken_back()]].concat();
+    let order = given(stands.clone()).state().expect("an order");
+    assert_eq!(
+        (order.shown_status(), &order.canceled),
+        ("HandedOver", &None)
+    );
+    assert_eq!(
+        order.cancel_refusal.expect("a reason").code,
+        "scan-after-hold"
+    );
+    given(stands.clone()).when(take_cancel_back()).then(vec![]);
+    given(stands.clone())
+        .when(cancel())
+        .then_refused(Rejection::PastPointOfNoReturn);
+    given(stands)
+        .when(command(Action::RecordDelivery))
+        .then(vec![delivered()]);
+    given(vec![ordered(), rejected()])
+        .when(take_cancel_back())
+        .then_refused(Rejection::AlreadyRejected);
+    given(unpaid)
+        .when(take_cancel_back())
+        .then_refused(Rejection::TooEarly {
+            status: Status::Canceled,
+        });
+    given(vec![ordered(), paid(), shipped()])
+        .when(take_cancel_back())
+        .then_refused(Rejection::TooEarly {
+            status: Status::Shipped,
+        });
+}

@@ -142,33 +142,38 @@ fn each_event_follows_exactly_what_it_may() {
     let start = |events: &[OrderEvent]| [&[ordered()], events].concat();
     let to_shipped = [paid(), shipped()];
     let stages = [
-        ("nothing", vec![], "O........."),
-        ("placed", start(&[]), ".PYR...c.C"),
-        ("pending", start(&[pending()]), "..YR...c.C"),
+        ("nothing", vec![], "O.........."),
+        ("placed", start(&[]), ".PYR...c.C."),
+        ("pending", start(&[pending()]), "..YR...c.C."),
         (
             "pending, canceling",
             start(&[pending(), cancel_requested()]),
-            "..Y.....rC",
+            "..Y.....rC.",
         ),
-        ("rejected", start(&[rejected()]), ".........."),
-        ("paid", start(&[paid()]), "....S..c.C"),
+        ("rejected", start(&[rejected()]), "..........."),
+        ("paid", start(&[paid()]), "....S..c.C."),
         (
             "paid, canceling",
             start(&[paid(), cancel_requested()]),
-            "....S...rC",
+            "....S...rC.",
         ),
-        ("shipped", start(&to_shipped), ".....H.c.C"),
+        ("shipped", start(&to_shipped), ".....H.c.C."),
         (
             "handed over",
             start(&[&to_shipped[..], &[handed_over()]].concat()),
-            "......D...",
+            "......D....",
         ),
         (
             "delivered",
             start(&[&to_shipped[..], &[handed_over(), delivered()]].concat()),
-            "..........",
+            "...........",
         ),
-        ("canceled", start(&[paid(), canceled()]), ".........."),
+        ("canceled", start(&[paid(), canceled()]), "..........B"),
+        (
+            "canceled no more",
+            start(&[paid(), canceled(), cancel_taken_back()]),
+            "......D....",
+        ),
     ];
     let events = [
         ('O', ordered()),
@@ -181,6 +186,7 @@ fn each_event_follows_exactly_what_it_may() {
         ('c', cancel_requested()),
         ('r', cancel_refused()),
         ('C', canceled()),
+        ('B', cancel_taken_back()),
     ];
     for (stage, history, expected) in stages {
         let state = given(history).state();

@@ -79,7 +79,7 @@ impl Picture {
             OrderEvent::OrderPaid(_) => "Paid",
             OrderEvent::OrderRejected(_) => "Rejected",
             OrderEvent::OrderShipped(_) => "Shipped",
-            OrderEvent::OrderHandedOver(_) => "HandedOver",
+            OrderEvent::OrderHandedOver(_) | OrderEvent::OrderCancelTakenBack(_) => "HandedOver",
             OrderEvent::OrderDelivered(_) => "Delivered",
             OrderEvent::OrderCanceled(_) => "Canceled",
             OrderEvent::OrderCancelRequested(_) | OrderEvent::OrderCancelRefused(_) => return,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregates::delivery::{Delivered, Delivery, DeliveryCanceled, DeliveryHeld, HandedOver};
+use aggregates::delivery::{Delivered, Delivery, DeliveryCanceled, DeliveryHeld};
 use chrono::{DateTime, TimeDelta, Utc};
 use eventstore::{Position, ReadError};
 use uuid::Uuid;
@@ -122,8 +122,8 @@ impl CalledOff {
                     .entry(order)
                     .or_insert_with(|| Parcel::since(at));
             }
-            // It left, and everybody knows.
-            HandedOver::NAME | Delivered::NAME => {
+            // One that left and whose sale a person let stand is looked for until it arrives: its saga is over.
+            Delivered::NAME => {
                 self.parcels.remove(&order);
             }
             _ => {}

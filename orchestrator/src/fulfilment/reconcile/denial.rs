@@ -123,6 +123,10 @@ impl Saga for DenialSaga {
         &self.definition
     }
 
+    fn can_be_undone(&self) -> bool {
+        false
+    }
+
     fn execute<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Outcome> {
         let reason = format!("nobody does {}", call.step);
         async move { Outcome::NotSent { reason } }.boxed()

@@ -135,6 +135,8 @@ pub struct Finding {
     pub remedy: Remedy,
 }
 
+const GIVEN_UP: &str = "Nobody gives this charge back any more: give it back at the provider, or say why it is kept, and settle this.";
+
 const BOTH_GONE: &str = "The money went back and the parcel had left: ask for one of them, or let it be, and settle this.";
 
 const ONLY_ONE: &str = "Some or all of the charge on record is gone at the provider, and this one is there. Find out which of them pays for the order; if neither does, give this one back at the provider and cancel the order.";
@@ -147,6 +149,19 @@ impl Finding {
         Self {
             code: "charge-by-another-name",
             suggestion: ONLY_ONE,
+            fix: Safety::Person,
+            remedy: Remedy::Person,
+            ..self.clone()
+        }
+    }
+
+    /// What is left of a charge that is to go back where the saga that was to do that is over.
+    #[must_use]
+    pub(super) fn of_a_return_given_up(&self) -> Self {
+        Self {
+            kind: Kind::StateMismatch,
+            code: "return-given-up",
+            suggestion: GIVEN_UP,
             fix: Safety::Person,
             remedy: Remedy::Person,
             ..self.clone()

@@ -129,6 +129,12 @@ impl Reconciler {
         let started = self
             .start(restitution::NAME, id, data, books.as_ref())
             .await?;
+        let store = &self.fulfilment.store;
+        if !started && restitution::is_given_up(store, id).await.map_err(to_text)? {
+            return self
+                .park(&finding.of_a_return_given_up(), inside, why)
+                .await;
+        }
         Ok((taken(started), Some(id)))
     }
 
@@ -143,6 +149,9 @@ impl Reconciler {
     ) -> Applied {
         let (order, engine) = (inside.order_id, self.fulfilment.engine());
         let output = moved(finding, refund_ref);
+        // A saga that is on its way back, or was undone, does not refuse to be: the parcel may have left all the same.
+        let has_left = inside.saga.is_done(HANDOVER);
+        let both_gone = finding.of_a_parcel_that_left();
         let parked = inside
             .saga
             .step(REFUND)
@@ -157,6 +166,9 @@ impl Reconciler {
                 .resolve(order, REFUND, stated, why)
                 .await
                 .map_err(to_text)?;
+            if has_left {
+                return self.park(&both_gone, Some(inside), why).await;
+            }
             return Ok((Action::Fixed, Some(order)));
         }
         let settled =
@@ -165,11 +177,9 @@ impl Reconciler {
             .found_undone(order, REFUND, &output, why, settled)
             .await
             .map_err(to_text)?;
-        if let Cancel::Refused { .. } = canceled {
+        if has_left || matches!(canceled, Cancel::Refused { .. }) {
             // Should this be cut off here: the next comparison finds a refund on record, and the parcel gone.
-            return self
-                .park(&finding.of_a_parcel_that_left(), Some(inside), why)
-                .await;
+            return self.park(&both_gone, Some(inside), why).await;
         }
         Ok((taken(recorded), Some(order)))
     }

@@ -26,6 +26,8 @@ pub struct Inside {
     pub facts: Facts,
     /// Its saga.
     pub saga: State,
+    /// Charges that pay for nothing and that nobody gives back any more.
+    pub given_up: Vec<String>,
 }
 
 /// What the providers' books say of one order.

@@ -269,10 +269,13 @@ impl Reconciler {
             return Ok(Known::ForOthers);
         };
         let saga = snapshot.state.as_ref().clone();
+        let store = &self.fulfilment.store;
+        let given_up = restitution::given_up(store, order_id, facts.payment.as_ref()).await?;
         Ok(Known::Is(Some(Box::new(Inside {
             order_id,
             facts,
             saga,
+            given_up,
         }))))
     }
 }

@@ -8,7 +8,7 @@ use aggregates::payment::{self, Payment};
 use aggregates::saga::{SagaEvent, Stake, State, StepDone, Verdict};
 use aggregates::{Decider, Event, ids};
 use chrono::{DateTime, TimeDelta, Utc};
-use eventstore::{Expected, StreamAppend};
+use eventstore::{EventStore, Expected, ReadError, StreamAppend};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +23,7 @@ use crate::saga::definition::{Call, Definition, Outcome, Probe, RecordError, Sag
 use crate::saga::history::History;
 use crate::saga::preflight::Known;
 use crate::saga::step::{Class, StepSpec};
+use crate::saga::view::{LoadError, Snapshot};
 
 /// The name its instances carry in the log.
 pub(in crate::fulfilment) const NAME: &str = "return-charge";
@@ -129,7 +130,8 @@ pub(in crate::fulfilment) fn known(limits: &Limits) -> Known {
 }
 
 fn definition(limits: &Limits) -> Definition {
-    let give_back = StepSpec::call(RETURN_CHARGE, Class::Retriable)
+    // Nobody may leave it out: a charge that nobody looks for any more is kept for nothing.
+    let give_back = StepSpec::call(RETURN_CHARGE, Class::Compensation)
         .time_limit(limits.call)
         .retry(limits.retry_first, limits.retry_cap)
         .concurrency(limits.concurrency)
@@ -155,6 +157,10 @@ impl Saga for ReturnSaga {
 
     fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    fn can_be_undone(&self) -> bool {
+        false
     }
 
     fn execute<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Outcome> {
@@ -202,6 +208,35 @@ impl Saga for ReturnSaga {
     fn paused_until(&self, saga_id: Uuid, step: &'static str) -> Option<DateTime<Utc>> {
         self.participants.guards.paused_until((saga_id, step))
     }
+}
+
+/// Whether such a saga is over and has given nothing back: older builds let people cancel it, or leave its step out.
+pub(super) async fn is_given_up(store: &EventStore, id: Uuid) -> Result<bool, ReadError> {
+    match Snapshot::load(store, id).await {
+        Ok((snapshot, _)) => {
+            let state = &snapshot.state;
+            Ok(state.is_finished() && !state.is_done(RETURN_CHARGE))
+        }
+        Err(LoadError::Read(error)) => Err(error),
+        Err(LoadError::LeftAlone(_)) => Ok(false),
+    }
+}
+
+/// Charges on these books that pay for nothing and whose saga has given them up.
+pub(super) async fn given_up(
+    store: &EventStore,
+    order_id: Uuid,
+    payment: Option<&Payment>,
+) -> Result<Vec<String>, ReadError> {
+    let charges = payment.into_iter().flat_map(|payment| &payment.charges);
+    let mut given_up = Vec::new();
+    for charge in charges.filter(|charge| charge.excess && charge.refund_ref.is_none()) {
+        let saga = ids::return_id(&order_id.to_string(), &charge.provider_ref);
+        if is_given_up(store, saga).await? {
+            given_up.push(charge.provider_ref.clone());
+        }
+    }
+    Ok(given_up)
 }
 
 /// The charge is on the order's books since the saga began, and nobody but the saga writes that it went back: so it follows

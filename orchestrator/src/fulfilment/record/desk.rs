@@ -88,6 +88,18 @@ impl<'a> Desk<'a> {
             .is_some_and(|delivery| held.contains(&delivery.status))
     }
 
+    /// Whether the parcel is with the carrier.
+    pub(super) fn is_gone(&self) -> bool {
+        let delivery = self.facts.delivery.as_ref();
+        delivery.is_some_and(Delivery::has_left)
+    }
+
+    /// Whether it is a sale whose parcel is out of our hands.
+    pub(super) fn has_left(&self) -> bool {
+        let order = self.facts.order.as_ref();
+        order.is_some_and(|order| matches!(order.status, Status::HandedOver | Status::Delivered))
+    }
+
     pub(super) fn total(&self) -> Result<Money, RecordError> {
         Ok(self.placed()?.total)
     }
@@ -148,14 +160,30 @@ impl<'a> Desk<'a> {
         self.order(order::Action::Cancel { reason, actor })
     }
 
-    /// The parcel is gone for good: the sale stands, and a request to cancel is answered.
+    /// Whether the saga is on its way back.
+    pub(super) fn is_turned(&self) -> bool {
+        self.transition.after.unwind.is_some()
+    }
+
+    /// The parcel is gone for good, and that is on record: a request to cancel that is still open is refused, and as long as the
+    /// money is there the sale stands, whatever was said of it before. Money that went back stays back.
     pub(super) fn keep_sale(&mut self, reason: &str) -> Result<(), RecordError> {
-        if self.placed()?.open_cancel.is_none() {
-            return Ok(());
-        }
         let (code, reason) = (super::SCAN_AFTER_HOLD.to_owned(), reason.to_owned());
-        self.order(order::Action::RefuseCancel { code, reason })?;
-        self.order(order::Action::RecordHandover)
+        let payment = self.facts.payment.as_ref();
+        let is_paid = payment.is_some_and(|payment| payment.kept().is_some());
+        let held = delivery::Status::Held;
+        let delivery = self.facts.delivery.as_ref();
+        if is_paid && delivery.is_some_and(|delivery| delivery.status == held) {
+            self.delivery(delivery::Action::RecordHandover)?;
+        }
+        if self.is_cancel_open() {
+            self.order(order::Action::RefuseCancel { code, reason })?;
+            return self.order(order::Action::RecordHandover);
+        }
+        if is_paid && self.placed()?.can_stand() {
+            return self.order(order::Action::TakeCancelBack { code, reason });
+        }
+        Ok(())
     }
 
     pub(super) fn payment(&mut self, action: payment::Action) -> Result<(), RecordError> {

@@ -55,7 +55,7 @@ fn reason(event_type: &str, facts: &Map<String, Value>) -> Option<String> {
 fn otherwise(event_type: &str) -> &'static str {
     match event_type {
         "OrderRejected" => words::ORDER_REFUSED,
-        "OrderCancelRefused" => words::CANCEL_REFUSED,
+        "OrderCancelRefused" | "OrderCancelTakenBack" => words::CANCEL_REFUSED,
         "MessageFailed" => words::MESSAGE_FAILED,
         "ShipmentRefused" | "HoldRefused" | "DeliveryException" => words::PARCEL_REFUSED,
         _ => words::PAYMENT_REFUSED,

@@ -80,7 +80,8 @@ impl Planner<'_> {
                 code: code.to_owned(),
                 reason: reason.to_owned(),
             })),
-            _ if person_decided => Ok(true),
+            // What gives something back ahead of everything else is all that its saga is for: that it was not given back is no end.
+            _ if person_decided && spec.class != Class::Compensation => Ok(true),
             _ => Err(Decision::Park {
                 step: spec.name,
                 code: code.to_owned(),

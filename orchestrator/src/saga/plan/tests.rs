@@ -1,3 +1,4 @@
+mod people;
 mod silence;
 
 use std::time::Duration;

@@ -133,6 +133,11 @@ impl Planner<'_> {
                 Some((_, Place::Dropped)) => return Ok(Place::Dropped),
                 Some((_, Place::Held | Place::Open)) => return Ok(Place::Held),
                 _ if self.parked(need) => return Ok(Place::Held),
+                // Whether it was under way when a person decided is still found out.
+                _ if self.stands(need) => {
+                    let doubt = self.state.step(spec.name).is_some_and(doubtful);
+                    return Ok(if doubt { Place::Held } else { Place::Dropped });
+                }
                 _ => {}
             }
         }
@@ -144,7 +149,10 @@ impl Planner<'_> {
         }
         match &step.standing {
             Standing::Done | Standing::Skipped => Ok(Place::Over),
-            Standing::Refused { .. } if step.resolved == Some(Verdict::Undone) => {
+            // A step that asks leave is not dropped: with it would go all that needs it, and the saga would end with nothing undone.
+            Standing::Refused { .. }
+                if step.resolved == Some(Verdict::Undone) && !spec.on_refusal.asks_leave() =>
+            {
                 Ok(Place::Dropped)
             }
             Standing::Refused { code, .. } if code == NOT_DONE => Ok(Place::Open),
@@ -152,6 +160,14 @@ impl Planner<'_> {
             Standing::Refused { code, reason } => Err(self.undo_refused(spec, code, reason)),
             _ => Ok(Place::Open),
         }
+    }
+
+    /// A person found that the pivot was passed for good: what rests on its not being passed is off.
+    fn stands(&self, name: &str) -> bool {
+        let mut forward = self.saga.definition().forward.iter();
+        let pivot = forward.any(|spec| spec.name == name && spec.class == Class::Pivot);
+        let step = self.state.step(name);
+        pivot && step.is_some_and(|step| step.is_done() && step.resolved == Some(Verdict::Done))
     }
 
     fn undo_refused(&self, spec: &StepSpec, code: &str, reason: &str) -> Decision {
@@ -208,7 +224,7 @@ impl Planner<'_> {
         let unwind = self.state.unwind.as_ref();
         let asked = unwind.is_some_and(|unwind| unwind.cause.kind == CauseKind::Cancel);
         let begun = |spec: &StepSpec| {
-            let asks = matches!(spec.on_refusal, OnRefusal::RefuseCancel(_));
+            let asks = spec.on_refusal.asks_leave();
             let step = self.state.step(spec.name);
             step.is_some_and(|step| step.is_done() || (!asks && step.standing != Standing::Idle))
         };

@@ -62,6 +62,13 @@ pub(super) fn decide(
         return Err(VerbError::Moved);
     }
     let event = match verb {
+        Verb::Cancel if !saga.can_be_undone() => {
+            let step = state.current().ok_or(VerbError::NothingToHelp)?;
+            return Err(not_applicable(
+                step,
+                "cannot be canceled: its saga is there to see it through",
+            ));
+        }
         Verb::Cancel => {
             return match decide_cancel(saga, state, request, at) {
                 (Cancel::Refused { code }, _) => Err(VerbError::TooLate { code }),
@@ -149,7 +156,7 @@ pub fn decide_cancel(
     match state.phase {
         Phase::Unwinding => (Cancel::Unwinding, Vec::new()),
         Phase::Unwound => (Cancel::Unwound, Vec::new()),
-        Phase::Forward if !saga.definition().forward.iter().any(past) => {
+        Phase::Forward if saga.can_be_undone() && !saga.definition().forward.iter().any(past) => {
             (Cancel::Requested, cancelled(request, at))
         }
         _ => (Cancel::Refused { code: PAST_POINT }, Vec::new()),

@@ -83,7 +83,7 @@ impl<'a> Dossier<'a> {
                 "Ordered" => "Pending",
                 "OrderPaid" => "Paid",
                 "OrderShipped" => "Shipped",
-                "OrderHandedOver" => "HandedOver",
+                "OrderHandedOver" | "OrderCancelTakenBack" => "HandedOver",
                 "OrderDelivered" => "Delivered",
                 "OrderRejected" => "Rejected",
                 "OrderCanceled" => {

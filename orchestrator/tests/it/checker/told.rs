@@ -65,7 +65,7 @@ fn canceled(dossier: &Dossier<'_>, found: &mut Findings) {
     let answers: Vec<u16> = told(dossier, Asked::Cancel)
         .filter(|it| matches!(it, 200 | 409))
         .collect();
-    let is_canceled = dossier.has("OrderCanceled");
+    let is_canceled = dossier.has("OrderCanceled") && !dossier.has("OrderCancelTakenBack");
     if answers.windows(2).any(|pair| pair == [200, 409]) {
         found.add(
             Rule::Contradiction,

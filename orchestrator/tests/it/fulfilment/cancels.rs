@@ -330,10 +330,16 @@ async fn a_cancel_suppresses_a_shipped_message_that_was_not_sent() {
 /// A van that came while nobody knew yet whether the carrier had accepted the parcel.
 #[tokio::test]
 async fn a_parcel_that_was_seen_to_leave_on_the_way_back_refuses_every_later_cancel() {
-    let shop = Shop::open().await;
+    let setup = Setup {
+        provider_time_limit: Duration::from_secs(10),
+        ..Setup::default()
+    };
+    let shop = Shop::with(setup).await;
     let order = Shop::id("a");
-    for (op, times) in [(Op::Ship, 3), (Op::Hold, 20)] {
-        (0..times).for_each(|_| shop.simulator.script(op, order, Fault::LoseRequest));
+    // First attempts, all of them: whoever tries for the first time looks for the van only after minutes.
+    for (op, millis) in [(Op::Ship, 500), (Op::Hold, 2_000)] {
+        let slow = Fault::Slow(Duration::from_millis(millis));
+        shop.simulator.script(op, order, slow);
     }
     shop.paid("a").await;
     assert_eq!(

@@ -18,7 +18,7 @@ use super::cancels::{NOT_AT_ALL, is_canceled};
 use super::reconciles::{codes, compare};
 use super::shop::{Setup, Shop, TOTAL};
 
-fn request(reason: &str) -> Request {
+pub(super) fn request(reason: &str) -> Request {
     Request {
         actor: "operator".into(),
         reason: reason.into(),
@@ -26,7 +26,7 @@ fn request(reason: &str) -> Request {
 }
 
 /// What a person says without asking anybody to confirm it.
-fn found(outcome: Verdict, evidence: Value) -> Finding {
+pub(super) fn found(outcome: Verdict, evidence: Value) -> Finding {
     Finding {
         outcome,
         evidence,
@@ -34,7 +34,7 @@ fn found(outcome: Verdict, evidence: Value) -> Finding {
     }
 }
 
-async fn resolve(shop: &Shop, order: Uuid, step: &str, finding: Finding, reason: &str) {
+pub(super) async fn resolve(shop: &Shop, order: Uuid, step: &str, finding: Finding, reason: &str) {
     let engine = shop.fulfilment.engine();
     let request = request(reason);
     let resolved = engine.resolve(order, step, finding, &request);
@@ -99,7 +99,7 @@ async fn is_an_exception(shop: &Shop, order: Uuid) -> bool {
 }
 
 /// A carrier that takes along what it promised to hold, before the money went back.
-async fn scanned_after_hold(shop: &Shop) -> Uuid {
+pub(super) async fn scanned_after_hold(shop: &Shop) -> Uuid {
     let order = shop.shipped("a").await;
     shop.simulator.set_outage(Port::Payment, true);
     assert_eq!(
@@ -287,6 +287,77 @@ async fn a_parcel_that_the_carrier_does_not_know_has_not_left_and_is_for_a_perso
     let story = shop.story(order).await;
     assert!(!story.contains(&"OrderCancelRefused".to_string()));
     shop.close().await;
+}
+
+/// A carrier that says nothing of use about a parcel that it is to keep, and a person who asked it by telephone.
+async fn cannot_be_held(shop: &Shop, order: Uuid) {
+    shop.until(order, |saga| {
+        let hold = saga.state.step("hold");
+        hold.is_some_and(|hold| hold.parked.is_some())
+    })
+    .await;
+    let claim = Finding {
+        force: false,
+        ..found(Verdict::Undone, Value::Null)
+    };
+    resolve(shop, order, "hold", claim, "they cannot hold it").await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_a_person_found_cannot_be_held_goes_its_way_and_the_cancel_is_refused() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    shop.simulator
+        .script(Op::Hold, order, Fault::Refuse("no-such-parcel"));
+    assert_eq!(shop.cancel(order).await, CancelAnswer::Canceling);
+    cannot_be_held(&shop, order).await;
+    let saga = shop
+        .until(order, |saga| {
+            saga.state
+                .step("hold")
+                .is_some_and(|hold| hold.parked.is_none())
+        })
+        .await;
+    assert_eq!(saga.state.phase, Phase::Forward);
+    let placed = shop.fulfilment.order(order).await.unwrap().unwrap().value;
+    assert_eq!(placed.shown_status(), "Shipped");
+    assert_eq!(placed.cancel_refusal.unwrap().code, "resolved-undone");
+    // The van is waited for again.
+    assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
+    shop.fulfilment.scanned(order);
+    shop.until(order, |saga| saga.state.is_done("handover"))
+        .await;
+    assert!(shop.simulator.scan(order, Scan::Deliver, false).await);
+    shop.fulfilment.scanned(order);
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Completed);
+    let report = shop.close().await;
+    assert_eq!(report.counts.by_status["Delivered"], 1);
+}
+
+#[tokio::test]
+async fn a_parcel_that_cannot_be_held_stays_with_a_person_where_nobody_asked_for_a_cancel() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let voided = shop.simulator.cancel(order, "by hand").await;
+    assert_eq!(voided, Answer::Done(()));
+    shop.simulator
+        .script(Op::Hold, order, Fault::Refuse("no-such-parcel"));
+    shop.fulfilment.scanned(order);
+    cannot_be_held(&shop, order).await;
+    let parked = shop.at_rest(order).await;
+    assert_eq!(parked.state.status(), Status::Parked);
+    let hold = parked.state.step("hold").unwrap().parked.as_ref().unwrap();
+    assert_eq!(hold.code, "resolved-undone");
+    assert_eq!(hold.at_stake.as_ref().unwrap().amount, TOTAL);
+    // What lies with a void label cannot leave.
+    let kept = found(Verdict::Done, Value::Null);
+    resolve(&shop, order, "hold", kept, "its label is void").await;
+    let end = shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(end.state.phase, Phase::Unwound);
+    let effects = [Op::Charge, Op::Ship, Op::Cancel, Op::Refund];
+    assert_eq!(shop.effects(order), effects);
+    only_the_void_was_by_hand(&shop).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{about, id};
 use crate::checker::Asked;
-use crate::town::{STUCK, Setup, Town, reply, until};
+use crate::town::{Answer, STUCK, Setup, Town, reply, until};
 
 /// A carrier that has its van at the door at once.
 fn hurried() -> Setup {
@@ -121,4 +121,51 @@ async fn a_scan_after_a_granted_hold_stops_the_refund_that_was_not_sent() {
         ["charge", "ship", "hold", "handover"]
     );
     town.close(Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_a_person_lets_stand_is_told_as_one_and_cannot_be_canceled_any_more() {
+    let town = Town::open(Setup::patient().shop(&["--cancel-budget", "300ms"])).await;
+    let order = town.shipped("a").await;
+    town.faults(&json!([about(
+        &order,
+        "payment",
+        "refund",
+        "drop-before-commit"
+    )]))
+    .await;
+    let canceling = town.cancel(&order).await.expect("an answer");
+    assert_eq!(canceling.status, 202, "{canceling:?}");
+    town.eventually(&format!("/deliveries/{order}"), |delivery| {
+        delivery["status"] == "DeliveryHeld"
+    })
+    .await;
+    town.scan(&order, "handover").await;
+    town.saga_is(&order, "parked").await;
+    town.heal().await;
+    let verb = format!("{}/sagas/{order}/resolve", town.shop.url);
+    let wish = json!({ "step": "handover", "outcome": "done", "reason": "the customer has it" });
+    let asked = town.http.post(verb).json(&wish).send().await;
+    let stands = Answer::of(asked.expect("an answer")).await;
+    // A refund that nobody heard of is looked for first.
+    assert!(matches!(stands.status, 200 | 202), "{stands:?}");
+    town.saga_is(&order, "unwound").await;
+    town.becomes(&order, "HandedOver").await;
+    let page = town
+        .eventually(&format!("/mypages/{order}"), |page| {
+            page["status"] == "HandedOver"
+        })
+        .await;
+    let said = page["statusText"].as_str().expect("a sentence");
+    assert!(said.contains("on its way"), "{page}");
+    assert_eq!(page["payment"]["refunded"], 0, "{page}");
+    let refused = town.insist_on_cancel(&order).await;
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.text.contains("return"), "{refused:?}");
+    assert_eq!(
+        town.effects(&order).await,
+        ["charge", "ship", "hold", "handover"]
+    );
+    town.close(vec![reply(&order, Asked::Cancel, &refused)])
+        .await;
 }

@@ -172,6 +172,13 @@ fn order(row: &mut CustomerRow, event: &OrderEvent, at: DateTime<Utc>) {
             row.status = row.stage;
         }
         OrderEvent::OrderCanceled(event) => canceled(row, event, at),
+        OrderEvent::OrderCancelTakenBack(event) => {
+            if let Some(cancel) = &mut row.cancel {
+                cancel.canceled_at = None;
+                cancel.refused = Some(refusal(&event.code, &event.reason));
+            }
+            reach(row, OrderStatus::HandedOver);
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What can happen to an order after it was placed.
 
-use aggregates::delivery::{Delivered, DeliveryCanceled, DeliveryHeld, HandedOver, Shipped};
+use aggregates::delivery::{
+    Delivered, DeliveryCanceled, DeliveryException, DeliveryHeld, HandedOver, Shipped,
+};
 use aggregates::kakao::{KakaoEvent, Kind, MessageFailed, MessageRequested, SentMessage};
 use aggregates::money::Currency;
 use aggregates::order::{
-    OrderCancelRefused, OrderCancelRequested, OrderCanceled, OrderDelivered, OrderHandedOver,
-    OrderPaid, OrderPending, OrderRejected, OrderShipped,
+    OrderCancelRefused, OrderCancelRequested, OrderCancelTakenBack, OrderCanceled, OrderDelivered,
+    OrderHandedOver, OrderPaid, OrderPending, OrderRejected, OrderShipped,
 };
 use aggregates::payment::{Paid, PayCanceled, PaymentDeclined};
 use aggregates::saga::{
@@ -216,18 +218,7 @@ impl Story {
             actor: String::from("customer"),
             at: self.now(),
         }));
-        let canceled = self.order(|order_id, customer_id, occurred_at| OrderCanceled {
-            order_id,
-            customer_id,
-            occurred_at,
-            book_id: line().book_id,
-            qty: line().qty,
-            lines: vec![line()],
-            total: TOTAL,
-            currency: Currency::KRW,
-            reason: String::from("changed my mind"),
-            actor: String::from("customer"),
-        });
+        let canceled = self.canceled();
         let refunded = self.payment(|order_id, customer_id, occurred_at| PayCanceled {
             order_id,
             customer_id,
@@ -249,6 +240,56 @@ impl Story {
         }
         let unwound = Event::Saga(SagaEvent::SagaUnwound(SagaUnwound { at: self.now() }));
         self.append(vec![unwound]);
+    }
+
+    /// Canceled, taken along all the same, and kept.
+    pub(super) fn take_cancel_back(&mut self) {
+        self.request_cancel();
+        let held = self.delivery(|order_id, customer_id, occurred_at| DeliveryHeld {
+            order_id,
+            customer_id,
+            occurred_at,
+        });
+        let canceled = self.canceled();
+        self.append(vec![held, canceled]);
+        let exception = self.delivery(|order_id, customer_id, occurred_at| DeliveryException {
+            order_id,
+            customer_id,
+            occurred_at,
+            code: String::from("scan-after-hold"),
+            reason: String::from("The carrier took it along."),
+            amount: TOTAL,
+            currency: Currency::KRW,
+        });
+        self.append(vec![exception]);
+        let handed = self.delivery(|order_id, customer_id, occurred_at| HandedOver {
+            order_id,
+            customer_id,
+            occurred_at,
+        });
+        let back = self.order(|order_id, customer_id, occurred_at| OrderCancelTakenBack {
+            order_id,
+            customer_id,
+            occurred_at,
+            code: String::from("scan-after-hold"),
+            reason: String::from("The customer has it."),
+        });
+        self.append(vec![handed, back]);
+    }
+
+    fn canceled(&mut self) -> Event {
+        self.order(|order_id, customer_id, occurred_at| OrderCanceled {
+            order_id,
+            customer_id,
+            occurred_at,
+            book_id: line().book_id,
+            qty: line().qty,
+            lines: vec![line()],
+            total: TOTAL,
+            currency: Currency::KRW,
+            reason: String::from("changed my mind"),
+            actor: String::from("customer"),
+        })
     }
 
     pub(super) fn park(&mut self) {

@@ -89,6 +89,25 @@ fn a_second_charge_that_is_going_back_or_went_back_is_no_finding() {
 }
 
 #[test]
+fn a_second_charge_that_nobody_gives_back_any_more_is_for_a_person() {
+    let excess = payment::Action::RecordExcess {
+        money: PRICE,
+        provider_ref: "pay_2".into(),
+    };
+    let given = |gone: &str| {
+        let mut given = Given::paid().payment(excess.clone());
+        given.inside.given_up.push(gone.into());
+        given
+    };
+    let records = vec![charged("pay_1"), charged("pay_2")];
+    let expected = [(Kind::StateMismatch, "return-given-up", Safety::Person)];
+    assert_eq!(found(given("pay_2"), records.clone(), vec![]), expected);
+    assert_eq!(found(given("pay_3"), records.clone(), vec![]), NOTHING);
+    let back = [records, vec![returned("pay_2", PRICE.amount)]].concat();
+    assert_eq!(found(given("pay_2"), back, vec![]), NOTHING);
+}
+
+#[test]
 fn a_charge_of_a_rejected_order_whose_watch_is_over_is_adopted_and_goes_back() {
     let expected = [(Kind::ProviderOnly, "late-charge", Safety::Automatic)];
     assert_eq!(

@@ -37,6 +37,7 @@ fn sentence(event: &str) -> Option<&'static str> {
         "OrderCancelRequested" => "It was asked to cancel the order.",
         "OrderCancelRefused" => "The request to cancel was refused.",
         "OrderCanceled" => "The order was canceled.",
+        "OrderCancelTakenBack" => "The parcel had left all the same: the order stands.",
         "Paid" => "The money was taken.",
         "PaymentDeclined" => "The payment was declined; nothing was taken.",
         "PayCanceled" => "The money was given back.",

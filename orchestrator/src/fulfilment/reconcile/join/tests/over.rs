@@ -1,5 +1,6 @@
 //! Orders that are over, or should be: what a person stated, what is still kept, and what went back without anybody noticing.
 
+use aggregates::order;
 use aggregates::saga::CauseKind;
 
 use super::super::*;
@@ -65,6 +66,24 @@ fn a_refund_on_record_of_an_order_that_goes_on_is_followed_by_its_cancel() {
         let expected = [(Kind::StateMismatch, "refunded-and-shipped", Safety::Person)];
         assert_eq!(found(left, outside.money.clone(), vec![]), expected);
     }
+}
+
+#[test]
+fn a_refund_of_a_sale_that_a_person_let_stand_is_for_a_person() {
+    let gone = || Given::paid().canceled().done(HANDOVER).stated(HANDOVER);
+    let stands = |given: Given| {
+        given.order(order::Action::TakeCancelBack {
+            code: "scan-after-hold".into(),
+            reason: "the customer has it".into(),
+        })
+    };
+    let back = vec![charged("pay_1"), returned("pay_1", PRICE.amount)];
+    let expected = [(Kind::StateMismatch, "refunded-and-shipped", Safety::Person)];
+    let given = stands(gone()).refunded().unwound();
+    assert_eq!(found(given, back.clone(), vec![]), expected);
+    // Who found the parcel gone after its money had gone back has decided on both.
+    let given = gone().refunded().unwound();
+    assert_eq!(found(given, back, vec![]), NOTHING);
 }
 
 #[test]
