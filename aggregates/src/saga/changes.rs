@@ -21,6 +21,7 @@ impl Step {
             doubted: 0,
             open_until: None,
             first_at: at,
+            tried_since: at,
             output: None,
             repeats: 0,
             parked: None,

@@ -157,6 +157,9 @@ impl State {
             Standing::Refused { code, .. } if step.unwinding && code == NOT_DONE => {}
             _ => return Err(format!("{} is settled or only waits", event.step)),
         }
+        if step.standing == Standing::Idle {
+            step.tried_since = event.at;
+        }
         step.attempt = event.attempt;
         step.branch = event.branch;
         step.asking = event.asks;
@@ -288,6 +291,7 @@ impl State {
     fn retry(&mut self, event: &RetryRequested) -> Evolved {
         let step = self.known(&event.step)?;
         step.parked = None;
+        step.tried_since = event.at;
         if let Standing::Refused { .. } = step.standing {
             step.renew();
         }

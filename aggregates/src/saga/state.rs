@@ -148,6 +148,9 @@ pub struct Step {
     pub open_until: Option<DateTime<Utc>>,
     /// When it was first touched.
     pub first_at: DateTime<Utc>,
+    /// Since when it has been tried without a person in between: its first attempt, the first one of a fresh start, or the last
+    /// request to try it again.
+    pub tried_since: DateTime<Utc>,
     /// What the participant answered.
     pub output: Option<Value>,
     /// Effects beyond the first that were reported.

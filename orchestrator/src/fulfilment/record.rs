@@ -135,7 +135,7 @@ fn done(desk: &mut Desk<'_>, step: &str, output: &Value) -> Result<(), RecordErr
             scans(desk, output)
         }
         // What arrives although it was called off is no arrival: that it left is all there is to say.
-        TRACK if desk.is_held_back() => handed_over(desk),
+        TRACK if desk.is_turned() && desk.is_held_back() => handed_over(desk),
         TRACK => {
             scans(desk, output)?;
             desk.delivery(delivery::Action::RecordDelivery)?;

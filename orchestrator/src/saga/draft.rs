@@ -15,11 +15,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::definition::{RecordError, Saga, Transition};
-use super::plan::{Begin, Decision, Mode, Plan, plan, span};
+use super::plan::{Begin, Decision, Mode, OVERDUE, Plan, is_silent, plan, span};
 use super::start::{Start, key};
 use super::step::{CLOCK_ALLOWANCE, StepSpec, worn};
 use super::view::{SCHEMA_VERSION, Snapshot};
 use crate::lineage;
+
+/// What a person can do about a step that nobody answers. Whoever did it another way while it is still tried would have it done twice.
+const SILENT: &str = "nobody has answered for days, and it is tried all the same: ask its participant what keeps it, and if it is to be done another \
+    way, resolve the step first";
 
 /// Who an engine's own decisions are made by.
 pub const SYSTEM: &str = "system";
@@ -161,8 +165,12 @@ impl<'a> Draft<'a> {
 
     fn parked(&self, step: &str, code: String, reason: String) -> StepParked {
         let spec = self.saga.definition().step(step);
-        let suggestion =
-            spec.map_or_else(String::new, |spec| self.saga.suggestion(spec, &self.state));
+        let silent = code == OVERDUE && self.state.step(step).is_some_and(is_silent);
+        let suggestion = match spec {
+            Some(_) if silent => SILENT.to_owned(),
+            Some(spec) => self.saga.suggestion(spec, &self.state),
+            None => String::new(),
+        };
         StepParked {
             step: step.to_owned(),
             code,

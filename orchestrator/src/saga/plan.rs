@@ -334,7 +334,7 @@ pub(crate) fn doubtful(step: &Step) -> bool {
 }
 
 /// It is tried, and nothing is known of it but that nobody has answered.
-fn is_silent(step: &Step) -> bool {
+pub(super) fn is_silent(step: &Step) -> bool {
     match &step.standing {
         Standing::Running { .. } => true,
         Standing::Backoff { result, .. } => {
@@ -344,10 +344,11 @@ fn is_silent(step: &Step) -> bool {
     }
 }
 
-/// Since when a step has been tried in this direction. Earlier outages say nothing about a request that came after them.
+/// Since when a step has been tried in this direction. Earlier outages, and what lay with a person, say nothing about a request that
+/// came after them.
 pub(super) fn trying_since(state: &State, step: &Step) -> DateTime<Utc> {
     let turned = state.unwind.as_ref().map(|unwind| unwind.at);
-    turned.map_or(step.first_at, |at| at.max(step.first_at))
+    turned.map_or(step.tried_since, |at| at.max(step.tried_since))
 }
 
 /// A limit of a definition as a distance in time.

@@ -41,6 +41,9 @@ const GENTLE_ROWS_EMBEDDED: usize = 50;
 /// quarter of the time at most.
 const GENTLE_PAUSES: u32 = 3;
 
+/// The longest pause: a disk that takes seconds for a write is no reason to be taken for one that stands still.
+const GENTLE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// Workers that write at once. Each takes a connection, which queries want, too.
 const WRITES_AT_ONCE: usize = 2;
 
@@ -121,7 +124,8 @@ impl Works {
                 .await?;
             self.pulse.beat();
             if self.gentle {
-                sleep(began.elapsed() * GENTLE_PAUSES).await;
+                sleep((began.elapsed() * GENTLE_PAUSES).min(GENTLE_PAUSE_MAX)).await;
+                self.pulse.beat();
             }
         }
     }

@@ -202,6 +202,13 @@ pub(super) fn resolvable<'a>(
         return Err(VerbError::Moved);
     }
     let step = meant(state, step)?;
+    // What nobody has answered for days is listed and tried all the same.
+    if step.is_running() {
+        return Err(not_applicable(
+            step,
+            "is being tried at this moment: ask again when the attempt has ended",
+        ));
+    }
     if step.parked.is_some() || is_between(step) {
         return Ok(step);
     }
@@ -222,5 +229,74 @@ fn not_applicable(step: &Step, why: &'static str) -> VerbError {
     VerbError::NotApplicable {
         step: step.name.clone(),
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aggregates::saga::{AttemptEnded, AttemptResult, SagaStarted, StepParked, StepStarted};
+    use chrono::TimeDelta;
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    fn started(attempt: u32, second: i64) -> SagaEvent {
+        StepStarted {
+            step: "pay".to_owned(),
+            attempt,
+            key: String::new(),
+            owner: Uuid::nil(),
+            deadline: at(second + 6),
+            branch: false,
+            asks: false,
+            at: at(second),
+        }
+        .into()
+    }
+
+    /// A step that nobody has answered, and that is listed for it and tried all the same.
+    fn unanswered() -> State {
+        let began = SagaStarted {
+            saga: "errand".to_owned(),
+            version: 1,
+            input: Value::Null,
+            at: at(0),
+        };
+        let ended = AttemptEnded {
+            step: "pay".to_owned(),
+            attempt: 1,
+            result: AttemptResult::Unknown,
+            reason: String::new(),
+            next_at: at(10),
+            late: false,
+            at: at(2),
+        };
+        let parked = StepParked {
+            step: "pay".to_owned(),
+            code: "overdue".to_owned(),
+            reason: String::new(),
+            at_stake: None,
+            suggestion: String::new(),
+            at: at(3),
+        };
+        let events: [SagaEvent; 4] = [began.into(), started(1, 1), ended.into(), parked.into()];
+        let evolved = events
+            .iter()
+            .try_fold(State::default(), |state, event| state.evolve(event));
+        evolved.expect("a history")
+    }
+
+    #[test]
+    fn a_person_decides_about_a_step_between_two_attempts_and_not_during_one() {
+        let (state, any) = (unanswered(), Selection::default());
+        assert!(resolvable(&state, Some("pay"), &any).is_ok());
+        let tried = state.evolve(&started(2, 10)).expect("another attempt");
+        let refused = resolvable(&tried, Some("pay"), &any);
+        assert!(matches!(refused, Err(VerbError::NotApplicable { .. })));
     }
 }

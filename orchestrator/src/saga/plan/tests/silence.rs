@@ -1,6 +1,6 @@
 //! Steps that nobody answers: tried all the same, less and less often, and told to a person after days.
 
-use aggregates::saga::StepParked;
+use aggregates::saga::{RetryRequested, StepParked};
 
 use super::*;
 use crate::saga::draft::Draft;
@@ -21,6 +21,16 @@ fn parked(second: i64) -> SagaEvent {
     .into()
 }
 
+fn retried(second: i64) -> SagaEvent {
+    RetryRequested {
+        step: "return".to_owned(),
+        reason: String::new(),
+        actor: String::new(),
+        at: at(second),
+    }
+    .into()
+}
+
 /// The return, begun at second 3 and answered by nobody until then.
 fn unanswered(result: AttemptResult, second: i64) -> Vec<SagaEvent> {
     [returning(3), vec![ended("return", result, second)]].concat()
@@ -33,7 +43,7 @@ fn what_nobody_answers_for_days_is_told_to_a_person_and_tried_all_the_same() {
         assert_eq!((day.decision, day.wake_at), (None, Some(at(DAY + 1))));
 
         let late = unanswered(result, 4 * DAY);
-        let told = planned(&given(late.clone()), 4 * DAY).decision;
+        let told = planned(&given(late), 4 * DAY).decision;
         assert!(
             matches!(&told, Some(Decision::Park { step: "return", code, .. }) if code == OVERDUE),
             "{told:?}"
@@ -61,6 +71,23 @@ fn what_nobody_answers_for_days_is_told_to_a_person_and_tried_all_the_same() {
 }
 
 #[test]
+fn a_person_who_is_told_that_nobody_answers_is_told_that_it_is_tried_all_the_same() {
+    let late = unanswered(AttemptResult::Unknown, 4 * DAY);
+    let errand = Errand::new();
+    let from = Snapshot {
+        state: std::sync::Arc::new(given(late)),
+        ..Snapshot::empty(Uuid::nil())
+    };
+    let mut draft = Draft::new(&errand, &from, at(4 * DAY), 1.0);
+    draft.settle();
+    let told = draft.state.step("return").unwrap().parked.clone().unwrap();
+    assert!(
+        told.suggestion.contains("resolve the step first"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn who_is_back_and_decides_nothing_is_left_to_the_person_who_was_told() {
     let listed = [
         unanswered(AttemptResult::Unknown, 4 * DAY),
@@ -78,6 +105,32 @@ fn who_is_back_and_decides_nothing_is_left_to_the_person_who_was_told() {
     let state = given([listed.concat(), vec![undecided.into()]].concat());
     let plan = planned(&state, 4 * DAY + 10);
     assert_eq!((plan.decision, plan.begin), (Some(Decision::Rest), vec![]));
+}
+
+#[test]
+fn what_lay_with_a_person_was_not_tried_meanwhile() {
+    let refused = StepRefused {
+        step: "return".to_owned(),
+        attempt: 1,
+        code: "no".to_owned(),
+        reason: String::new(),
+        late: false,
+        at: at(5),
+    };
+    let begun = [returning(3), vec![refused.into(), parked(6)]].concat();
+    let again = [
+        begun,
+        vec![retried(30 * DAY), started("return", 2, 30 * DAY)],
+    ]
+    .concat();
+    let mut unanswered = ended("return", AttemptResult::Unknown, 30 * DAY + 1);
+    if let SagaEvent::AttemptEnded(ended) = &mut unanswered {
+        ended.attempt = 2;
+    }
+    let state = given([again, vec![unanswered]].concat());
+    let since = trying_since(&state, state.step("return").unwrap());
+    assert_eq!(since, at(30 * DAY));
+    assert_eq!(planned(&state, 30 * DAY + 1).decision, None, "not overdue");
 }
 
 /// How long it is from an end of the first attempt at that second to the second attempt.
