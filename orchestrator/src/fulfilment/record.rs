@@ -23,6 +23,8 @@ pub(super) use desk::notice;
 const SCAN_AFTER_HOLD: &str = "scan-after-hold";
 /// The code of a label that the carrier does not void any more.
 const NOT_CANCELED: &str = "label-not-void";
+/// Why a parcel that left before it was held is no matter of undoing.
+const WAS_HANDED_OVER: &str = "the parcel left before it was held, and is on record as handed over: resolve handover as done, and take it back as a return";
 
 /// The domain events of one transition.
 pub(super) fn record(
@@ -262,6 +264,10 @@ fn decided(desk: &mut Desk<'_>, resolved: &StepResolved) -> Result<(), RecordErr
             desk.keep_sale(&resolved.reason)
         }
         Verdict::Done => done(desk, step, &resolved.evidence),
+        // Its order was told so, and can be canceled as little as its parcel can be called off.
+        Verdict::Undone if step == HANDOVER && desk.is_gone() => Err(RecordError {
+            reason: WAS_HANDED_OVER.to_owned(),
+        }),
         Verdict::Undone if matches!(step, HANDOVER | CANCEL_DELIVERY) => Ok(()),
         Verdict::Undone => refused(desk, step, "resolved-undone", &resolved.reason),
     }

@@ -236,6 +236,8 @@ impl Saga for FulfilmentSaga {
             PAY => "look the payment up at its provider: give back there what is wrong, then retry, or resolve with what is so",
             SHIP if forward => "ask the carrier whether it has the parcel, then retry, or cancel the order",
             HANDOVER if forward => "find the parcel: cancel the order if it never left, or have the carrier scan it; it is looked for all the same",
+            // The order is canceled as soon as the hold is granted, unless the van was faster: then its handover is on record.
+            HANDOVER if !state.is_done(CANCEL_ORDER) => "the parcel left before it was held, and is on record as handed over: resolve as done, and take it back as a return",
             _ => step.suggestion,
         }
         .to_owned()

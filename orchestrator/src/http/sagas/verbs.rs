@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aggregates::field::FieldError;
+use aggregates::saga::Verdict;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -80,9 +81,13 @@ pub async fn act(
     Ok((status, Json(document)).into_response())
 }
 
-/// What a person says a step came to becomes the order's books; where it cannot, it is the evidence that is refused.
+/// What a person says a step came to becomes the order's books; where it cannot, it is the evidence that is refused. That it was
+/// undone rests on none: then it is the books that say otherwise.
 fn failed(verb: &Verb, error: &VerbError) -> Problem {
     match (verb, error) {
+        (Verb::Resolve(finding), VerbError::Record(why)) if finding.outcome == Verdict::Undone => {
+            Problem::new(&catalogue::CONFLICT, format!("{why}."))
+        }
         (Verb::Resolve(_), VerbError::Record(why)) => {
             let refused = FieldError::new("/evidence", format!("{why}."));
             Problem::fields(&catalogue::INVALID_REQUEST, vec![refused])
@@ -111,5 +116,29 @@ fn read(body: &Value, verb: &str) -> Result<(Verb, Wish), Problem> {
     match wished {
         Some(wished) if errors.is_empty() => Ok(wished),
         _ => Err(Problem::fields(&catalogue::INVALID_REQUEST, errors)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saga::definition::RecordError;
+    use crate::saga::verbs::Finding;
+
+    #[test]
+    fn what_the_books_speak_against_is_a_conflict_where_it_rests_on_no_evidence() {
+        let error = VerbError::Record(RecordError::of("it left"));
+        let status = |outcome| {
+            let evidence = Value::Null;
+            let finding = Finding {
+                outcome,
+                evidence,
+                force: true,
+            };
+            let problem = failed(&Verb::Resolve(finding), &error);
+            problem.into_response().status()
+        };
+        assert_eq!(status(Verdict::Undone), StatusCode::CONFLICT);
+        assert_eq!(status(Verdict::Done), StatusCode::UNPROCESSABLE_ENTITY);
     }
 }

@@ -22,8 +22,8 @@ struct Confirm<'a> {
 }
 
 impl Toss {
-    /// What became of an order's charge. A customer may have begun to pay more than once: that another session came to nothing
-    /// says nothing of the one that we were given.
+    /// What became of an order's charge. A customer may have begun to pay more than once: that another session came to nothing, or
+    /// is still open, says nothing of the one that we were given.
     pub(super) async fn look(&self, order_id: Uuid, token: Option<&str>) -> Found<MoneyMoved> {
         let until = self.http.until();
         let order = order_id.to_string();
@@ -35,11 +35,12 @@ impl Toss {
         };
         let judge = |payment: Payment| verdict::found(&payment, order_id, None);
         match (flat(shown, judge), another) {
-            (Found::Refused(_), Some(token)) => {
+            (Found::Done(moved), _) => Found::Done(moved),
+            (_, Some(token)) => {
                 let own = self.payment(&["v1", "payments", token], until).await;
                 flat(own, judge)
             }
-            (found, _) => found,
+            (found, None) => found,
         }
     }
 

@@ -204,27 +204,41 @@ async fn a_charge_found_by_a_look_has_the_reference_that_its_answer_had() {
 }
 
 /// A customer who began to pay twice: the provider shows one session under the order, and we were given the other.
+async fn found_beside(shown: &str, own: &str) -> String {
+    let server = MockServer::start().await;
+    let mut other = payment(shown);
+    other["paymentKey"] = json!("the first session");
+    on(&server, "GET", &by_order(), 200, other).await;
+    on(&server, "GET", &by_key(), 200, payment(own)).await;
+    let toss = toss_at(&server.uri(), PATIENCE);
+    match toss.probe_with(ORDER, "any", TOKEN).await {
+        Found::Done(_) => "done".to_owned(),
+        Found::Nothing => "nothing".to_owned(),
+        Found::Refused(refusal) => refusal.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+const OWN: [(&str, &str); 3] = [
+    ("DONE", "done"),
+    ("READY", "nothing"),
+    ("ABORTED", "pay-process-aborted"),
+];
+
+#[tokio::test]
+async fn that_another_session_is_still_open_says_nothing_of_ours() {
+    for open in ["READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "A_NEW_ONE"] {
+        for (own, expected) in OWN {
+            assert_eq!(found_beside(open, own).await, expected, "{open}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn that_another_session_came_to_nothing_says_nothing_of_ours() {
     for given_up in ["ABORTED", "EXPIRED"] {
-        for (own, expected) in [
-            ("DONE", "done"),
-            ("READY", "nothing"),
-            ("ABORTED", "pay-process-aborted"),
-        ] {
-            let server = MockServer::start().await;
-            let mut other = payment(given_up);
-            other["paymentKey"] = json!("the first session");
-            on(&server, "GET", &by_order(), 200, other).await;
-            on(&server, "GET", &by_key(), 200, payment(own)).await;
-            let toss = toss_at(&server.uri(), PATIENCE);
-            let found = match toss.probe_with(ORDER, "any", TOKEN).await {
-                Found::Done(_) => "done".to_owned(),
-                Found::Nothing => "nothing".to_owned(),
-                Found::Refused(refusal) => refusal.code,
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(found, expected, "{given_up}");
+        for (own, expected) in OWN {
+            assert_eq!(found_beside(given_up, own).await, expected, "{given_up}");
         }
     }
     // A charge counts in whichever session it was made.

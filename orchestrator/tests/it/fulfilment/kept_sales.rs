@@ -11,11 +11,12 @@ use orchestrator::fulfilment::reconcile::called_off::CalledOff;
 use orchestrator::fulfilment::reconcile::report::Action;
 use orchestrator::providers::simulator::ledger::{Op, Port};
 use orchestrator::providers::simulator::{Fault, Scan};
+use orchestrator::saga::verbs::VerbError;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::cancels::{NOT_AT_ALL, is_canceled};
-use super::parked::{found, resolve, scanned_after_hold};
+use super::parked::{found, request, resolve, scanned_after_hold};
 use super::reconciles::{codes, compare, count, kept, plant_refund};
 use super::shop::{Setup, Shop, TOTAL, eventually};
 
@@ -80,8 +81,7 @@ async fn a_sale_that_stands_after_its_cancel_is_told_as_one_and_delivered() {
 }
 
 /// The van was scanned before the carrier's word that it keeps the parcel was on record: the request is still open.
-#[tokio::test]
-async fn a_request_that_is_still_open_is_refused_when_the_sale_stands() {
+async fn left_before_the_hold() -> (Shop, Uuid) {
     let pause = Duration::from_secs(1);
     let limits = Limits {
         retry_first: pause,
@@ -107,10 +107,40 @@ async fn a_request_that_is_still_open_is_refused_when_the_sale_stands() {
         .await;
     assert!(parked.state.is_done("hold") && parked.state.is_done("handover"));
     assert_eq!(status(&shop, order).await, "Canceling");
+    (shop, order)
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_open_is_refused_when_the_sale_stands() {
+    let (shop, order) = left_before_the_hold().await;
     let_it_stand(&shop, order).await;
     shop.until(order, |saga| saga.state.is_finished()).await;
     assert_eq!(status(&shop, order).await, "HandedOver");
     assert!(is_refused(&shop, order).await);
+    assert_eq!(kept(&shop, order).await, TOTAL);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_left_before_it_was_held_is_not_resolved_as_undone() {
+    let (shop, order) = left_before_the_hold().await;
+    let parked = shop.at_rest(order).await;
+    let handover = parked.state.step("handover").unwrap();
+    let told = &handover.parked.as_ref().unwrap().suggestion;
+    assert!(told.contains("resolve as done"), "{told}");
+    let before = shop.log().await.len();
+    let (back, why) = (found(Verdict::Undone, Value::Null), request("it is back"));
+    let engine = shop.fulfilment.engine();
+    let answer = engine.resolve(order, "handover", back, &why).await;
+    let Err(VerbError::Record(refused)) = &answer else {
+        panic!("{answer:?}")
+    };
+    assert!(refused.reason.contains("as done"), "{refused}");
+    assert_eq!(shop.log().await.len(), before);
+    // What it says instead is taken.
+    let_it_stand(&shop, order).await;
+    shop.until(order, |saga| saga.state.is_finished()).await;
+    assert_eq!(status(&shop, order).await, "HandedOver");
     assert_eq!(kept(&shop, order).await, TOTAL);
     shop.close().await;
 }

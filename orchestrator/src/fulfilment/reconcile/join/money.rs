@@ -5,7 +5,7 @@ mod open;
 use aggregates::money::Money;
 use aggregates::order::Status;
 use aggregates::payment::{Charge, Payment};
-use aggregates::saga::Phase;
+use aggregates::saga::{Phase, State};
 use uuid::Uuid;
 
 use super::{Inside, Outside, Window, is_stated};
@@ -250,6 +250,14 @@ fn is_one_of_two_names(inside: &Inside, outside: &Outside) -> bool {
     unknown && is_stated(&inside.saga, &[PAY, LATE_CHARGE])
 }
 
+/// A parcel that was called off left all the same, and the money went back while a person had that in hand: they were told of one
+/// of the two. Whose money had gone back before was told of the parcel as of something that is not paid for.
+fn went_back_after_it_left(saga: &State, payment: &Payment) -> bool {
+    let handover = saga.step(HANDOVER).filter(|step| step.is_done());
+    let parked = handover.and_then(|step| step.parked.as_ref());
+    parked.is_some_and(|parked| payment.updated_at > parked.at)
+}
+
 /// What went back of a charge that both know, or that is older than the provider's records.
 pub(super) fn refunds(
     order_id: &str,
@@ -265,7 +273,8 @@ pub(super) fn refunds(
     // What was canceled in vain has left, too.
     let order = inside.facts.order.as_ref().map(|order| order.status);
     let goes_on = matches!(inside.saga.phase, Phase::Forward | Phase::Completed)
-        || matches!(order, Some(Status::HandedOver | Status::Delivered));
+        || matches!(order, Some(Status::HandedOver | Status::Delivered))
+        || went_back_after_it_left(&inside.saga, payment);
     let (kind, code, stake) = match &charge.refund_ref {
         _ if returned.total > amount => (
             Kind::AmountMismatch,

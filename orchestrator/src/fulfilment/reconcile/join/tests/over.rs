@@ -1,12 +1,14 @@
 //! Orders that are over, or should be: what a person stated, what is still kept, and what went back without anybody noticing.
 
 use aggregates::order;
-use aggregates::saga::CauseKind;
+use aggregates::saga::{CauseKind, SagaRested, StepParked};
+use chrono::TimeDelta;
 
 use super::super::*;
 use super::given::*;
 use crate::fulfilment::reconcile::finding::{Kind, Remedy, Safety};
 use crate::providers::ports::Direction;
+use crate::saga::plan::PIVOT_PASSED;
 
 #[test]
 fn a_charge_that_a_person_stated_under_another_name_is_not_given_back_unasked() {
@@ -34,7 +36,7 @@ fn money_that_is_kept_of_an_order_that_is_over_is_for_a_person() {
     );
     // The provider's books need not reach back to the charge.
     let mut old = kept().unwound();
-    old.inside.facts.payment.as_mut().unwrap().charges[0].at = noon() - chrono::TimeDelta::days(9);
+    old.inside.facts.payment.as_mut().unwrap().charges[0].at = noon() - TimeDelta::days(9);
     assert_eq!(found(old, vec![], vec![]), expected);
     assert_eq!(found(kept(), vec![charged("pay_1")], vec![]), NOTHING);
     let gone = kept().done(HANDOVER).stated(HANDOVER).unwound();
@@ -84,6 +86,31 @@ fn a_refund_of_a_sale_that_a_person_let_stand_is_for_a_person() {
     // Who found the parcel gone after its money had gone back has decided on both.
     let given = gone().refunded().unwound();
     assert_eq!(found(given, back, vec![]), NOTHING);
+}
+
+/// The refund was put on record, and whoever was to tell of both went away before they did.
+#[test]
+fn a_refund_of_a_canceled_parcel_that_had_left_is_for_a_person() {
+    let back = || vec![charged("pay_1"), returned("pay_1", PRICE.amount)];
+    let left = |hours| {
+        let parked = StepParked {
+            step: HANDOVER.to_owned(),
+            code: PIVOT_PASSED.to_owned(),
+            reason: "it left".to_owned(),
+            at_stake: None,
+            suggestion: String::new(),
+            at: noon() - TimeDelta::hours(hours),
+        };
+        let canceled = Given::paid().canceled();
+        canceled.done(HANDOVER).saga(parked).refunded()
+    };
+    let rested = |given: Given| given.saga(SagaRested { at: noon() });
+    let expected = [(Kind::StateMismatch, "refunded-and-shipped", Safety::Person)];
+    assert_eq!(found(rested(left(2)), back(), vec![]), expected);
+    // The money had gone back an hour before noon: who has the parcel in hand knows of both.
+    assert_eq!(found(rested(left(0)), back(), vec![]), NOTHING);
+    let stated = rested(left(2).stated(HANDOVER));
+    assert_eq!(found(stated, back(), vec![]), NOTHING);
 }
 
 #[test]
