@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventstore::RecordedEvent;
 use tokio::sync::{OnceCell, Semaphore};

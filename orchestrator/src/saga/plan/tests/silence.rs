@@ -43,7 +43,7 @@ fn what_nobody_answers_for_days_is_told_to_a_person_and_tried_all_the_same() {
         assert_eq!((day.decision, day.wake_at), (None, Some(at(DAY + 1))));
 
         let late = unanswered(result, 4 * DAY);
-        let told = planned(&given(late), 4 * DAY).decision;
+        let told = planned(&given(late.clone()), 4 * DAY).decision;
         assert!(
             matches!(&told, Some(Decision::Park { step: "return", code, .. }) if code == OVERDUE),
             "{told:?}"
