@@ -42,6 +42,10 @@ const GENTLE_ROWS_EMBEDDED: usize = 50;
 /// quarter of the time at most.
 const GENTLE_PAUSES: u32 = 3;
 
+/// The shortest pause in the embedded store, some thousand rows a second. Every few writes are followed by a flush of the disk, for which
+/// the log's flushes wait too: all of them together may take less than a hundredth of the time.
+const GENTLE_PAUSE_EMBEDDED: Duration = Duration::from_millis(40);
+
 /// The longest pause: a disk that takes seconds for a write is no reason to be taken for one that stands still.
 const GENTLE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -96,10 +100,10 @@ impl Works {
     async fn write<P: Projection>(&self, mut rows: Evicted<P>) -> Result<(), RunError> {
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|_| RunError::HandGone)?;
-        let most = match (self.gentle, &*self.store) {
-            (false, _) => WRITE_ROWS,
-            (true, Store::Postgres(_)) => GENTLE_ROWS,
-            (true, Store::Sqlite(_)) => GENTLE_ROWS_EMBEDDED,
+        let (most, pause) = match (self.gentle, &*self.store) {
+            (false, _) => (WRITE_ROWS, Duration::ZERO),
+            (true, Store::Postgres(_)) => (GENTLE_ROWS, Duration::ZERO),
+            (true, Store::Sqlite(_)) => (GENTLE_ROWS_EMBEDDED, GENTLE_PAUSE_EMBEDDED),
         };
         loop {
             let next = move || {
@@ -125,7 +129,8 @@ impl Works {
                 .await?;
             self.pulse.beat();
             if self.gentle {
-                sleep((began.elapsed() * GENTLE_PAUSES).min(GENTLE_PAUSE_MAX)).await;
+                let longer = (began.elapsed() * GENTLE_PAUSES).min(GENTLE_PAUSE_MAX);
+                sleep(longer.max(pause)).await;
                 self.pulse.beat();
             }
         }
