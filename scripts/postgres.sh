@@ -27,6 +27,8 @@ die() {
     say "$*"
     exit 1
 }
+# shellcheck source=scripts/apt.sh
+source "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 usage() {
     sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
@@ -69,19 +71,7 @@ install_binaries() {
     command -v apt-get >/dev/null 2>&1 ||
         die "no Postgres $OLDEST_MAJOR or newer found, and no apt-get to install it with; install it by hand" \
             "(dnf install postgresql-server, apk add postgresql, pacman -S postgresql, brew install postgresql@17)"
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null 2>&1 || ! sudo -n true 2>/dev/null; then
-            die "no Postgres $OLDEST_MAJOR or newer found; run once as an administrator: apt-get install postgresql"
-        fi
-        as_root=(sudo -n)
-    fi
-    say "installing postgresql with apt-get"
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-    {
-        "${as_root[@]}" "${apt[@]}" update
-        "${as_root[@]}" "${apt[@]}" install -y --no-install-recommends postgresql
-    } >&2
+    apt_install postgresql
 }
 
 binaries() {
