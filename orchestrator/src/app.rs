@@ -202,7 +202,7 @@ impl App {
         parts::start_workers(settings, &edge, &mut workers);
         if settings.roles.has(Role::Worker) {
             let (pulled, stop) = (wakeups.clone(), stop_pulling.clone());
-            parts::attend(settings, &edge, pulled, stop, &mut workers);
+            parts::attend(&edge, pulled, stop, &mut workers);
         }
         parts::start_hints(&edge.store, broker, &mut workers);
         let pulling = Pulling {

@@ -243,7 +243,8 @@ pub(super) async fn fulfilment(
         providers,
         limits: Limits {
             call: settings.guards.call_limit(),
-            concurrency: usize::from(settings.guards.provider_concurrency),
+            payments: usize::from(settings.guards.provider_concurrency),
+            steps: settings.guards.step_concurrency(broker.is_some()),
             payment_budget: orders.payment_budget,
             payment_deadline: orders.payment_deadline,
             message_budget: orders.message_budget,
@@ -297,15 +298,13 @@ pub(super) fn start_workers(settings: &Settings, edge: &Edge, workers: &mut Work
 
 /// Pulls wake-ups until it is told to stop, which is before the other workers are.
 pub(super) fn attend(
-    settings: &Settings,
     edge: &Edge,
     wakeups: Wakeups,
     stop: CancellationToken,
     workers: &mut Workers,
 ) {
     let engine = edge.fulfilment.engine().clone();
-    let concurrency = usize::from(settings.guards.provider_concurrency);
-    let attending = attendant::attend(engine, wakeups, concurrency, stop);
+    let attending = attendant::attend(engine, wakeups, edge.fulfilment.limits().steps, stop);
     workers.start("the attendant of wake-ups", ticking(attending));
 }
 

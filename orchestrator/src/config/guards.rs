@@ -10,6 +10,13 @@ use crate::providers::guard::Policy;
 /// From the time limit of an adapter to the one around it, which only cuts an adapter that does not keep its own.
 const BACKSTOP: Duration = Duration::from_millis(500);
 
+/// Calls of one step in flight where work is shared. A process takes into its hands a few times as many sagas, which nobody else can
+/// begin before it has: many of them would leave nothing for a worker that comes to help, and much to be found again after a crash.
+const STEPS_SHARED: u16 = 8;
+
+/// Calls of one step in flight where nobody else works.
+const STEPS_ALONE: u16 = 256;
+
 /// How much of a provider is used at once, and when it is left alone.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Guards of the providers")]
@@ -20,6 +27,9 @@ pub struct GuardSettings {
     /// Calls of one provider in flight at once
     #[arg(long, global = true, env = "BOOKMARKET_PROVIDER_CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
     pub provider_concurrency: u16,
+    /// Calls of one step in flight at once, but for payments [default: 8 with --nats-url, so that workers share, else 256]
+    #[arg(long, global = true, env = "BOOKMARKET_STEP_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
+    pub step_concurrency: Option<u16>,
     /// Leave a provider alone while most of its calls fail or are slow; orders get 503 while the payment provider is
     #[arg(long, global = true, env = "BOOKMARKET_BREAKER", value_enum, default_value_t = Switch::On, hide_short_help = true)]
     pub breaker: Switch,
@@ -73,6 +83,13 @@ impl GuardSettings {
         }
     }
 
+    /// Calls of one step in flight at once, for a process that shares its work with others or has all of it.
+    #[must_use]
+    pub fn step_concurrency(&self, shared: bool) -> usize {
+        let usual = if shared { STEPS_SHARED } else { STEPS_ALONE };
+        usize::from(self.step_concurrency.unwrap_or(usual))
+    }
+
     /// How long a step's call may take: what the guard allows, and the moments around it.
     #[must_use]
     pub fn call_limit(&self) -> Duration {
@@ -93,12 +110,19 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_shares_its_work_takes_less_of_it_at_once() {
+        let guards = Command::parse_from(["serve"]).guards;
+        assert!(guards.step_concurrency(true) < guards.step_concurrency(false));
+    }
+
+    #[test]
     fn every_setting_reaches_the_guard_it_is_named_after() {
         // No two of them alike, so that none can take another one's place.
         let command = Command::parse_from([
             "serve",
             "--provider-timeout=1s",
             "--provider-concurrency=11",
+            "--step-concurrency=14",
             "--breaker=off",
             "--breaker-slow-call=2s",
             "--breaker-window=3s",
@@ -111,6 +135,9 @@ mod tests {
         let policy = command.guards.policy();
         assert_eq!(policy.time_limit, Duration::from_secs(1) + BACKSTOP);
         assert_eq!(policy.concurrency, 11);
+        for shared in [true, false] {
+            assert_eq!(command.guards.step_concurrency(shared), 14);
+        }
         assert!(!policy.breaker);
         assert_eq!(policy.slow_call, Duration::from_secs(2));
         assert_eq!(policy.window, Duration::from_secs(3));

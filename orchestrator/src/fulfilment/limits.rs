@@ -32,8 +32,10 @@ pub struct Limits {
     pub undecided: Duration,
     /// How long a parcel may wait for its first scan before a person is told. It is looked for all the same.
     pub handover: Duration,
-    /// Calls of one kind in flight in one process.
-    pub concurrency: usize,
+    /// Payments in flight in one process. Customers wait for them.
+    pub payments: usize,
+    /// Calls of any other step in flight in one process.
+    pub steps: usize,
 }
 
 impl Default for Limits {
@@ -52,7 +54,8 @@ impl Default for Limits {
             tracking: Duration::from_hours(30 * 24),
             undecided: Duration::from_hours(6),
             handover: Duration::from_hours(14 * 24),
-            concurrency: 256,
+            payments: 256,
+            steps: 256,
         }
     }
 }

@@ -91,7 +91,7 @@ fn definition(limits: &Limits) -> Definition {
     let send = StepSpec::call(SEND, Class::Retriable)
         .time_limit(limits.call)
         .retry(limits.retry_first, limits.retry_cap)
-        .concurrency(limits.concurrency)
+        .concurrency(limits.steps)
         .unkeyed()
         .on_refusal(OnRefusal::Accept)
         .give_up_after(limits.message_budget);

@@ -31,6 +31,9 @@ const PAY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// When a charge that was given up is looked for first. Most of those that come late come soon.
 const LATE_CHARGE_FIRST: Duration = Duration::from_secs(10);
 
+/// Looks of one kind in flight, at most: the carrier is asked for parcels as well, and has to have time for those that are to go.
+const LOOKS_MAX: usize = 64;
+
 /// The version its instances carry in the log.
 const VERSION: u32 = 1;
 
@@ -69,10 +72,14 @@ fn definition(limits: &Limits) -> Definition {
         StepSpec::call(name, class)
             .time_limit(limits.call)
             .retry(limits.retry_first, limits.retry_cap)
-            .concurrency(limits.concurrency)
+            .concurrency(limits.steps)
     };
     let decided = |name, class| call(name, class).park_after(limits.undecided);
-    let wait = |name, class, looks| StepSpec::awaiting(name, class, looks).time_limit(limits.call);
+    let wait = |name, class, looks| {
+        StepSpec::awaiting(name, class, looks)
+            .time_limit(limits.call)
+            .concurrency(limits.steps.min(LOOKS_MAX))
+    };
     let looks = RetryPolicy::new(limits.look_first, limits.look_cap);
     let watched = limits.late_charge_watch;
     let watch = RetryPolicy::new(LATE_CHARGE_FIRST.min(watched / 8), watched / 4);
@@ -85,6 +92,7 @@ fn definition(limits: &Limits) -> Definition {
     Definition {
         forward: vec![
             call(PAY, Class::Compensatable)
+                .concurrency(limits.payments)
                 .park_after(limits.payment_deadline + limits.undecided)
                 .retry(limits.retry_first, limits.retry_cap.min(PAY_PAUSE_MAX))
                 .execute_until(limits.payment_deadline, PAYMENT_EXPIRED)

@@ -134,7 +134,7 @@ fn definition(limits: &Limits) -> Definition {
     let give_back = StepSpec::call(RETURN_CHARGE, Class::Compensation)
         .time_limit(limits.call)
         .retry(limits.retry_first, limits.retry_cap)
-        .concurrency(limits.concurrency)
+        .concurrency(limits.steps)
         .park_after(limits.undecided)
         .suggestion(
             "give the money back another way and resolve as done with {\"ref\": ...}, or retry",
