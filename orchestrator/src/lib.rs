@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod bus;
 pub mod cli;
+mod clocks;
 pub mod config;
 pub mod execute;
 pub mod fulfilment;

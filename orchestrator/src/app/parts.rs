@@ -20,6 +20,7 @@ use crate::bus::relay::Relay;
 use crate::bus::relay::status::RelayStatus;
 use crate::bus::wakeups::{self, Wakeups};
 use crate::bus::{attendant, hints};
+use crate::clocks;
 use crate::config::roles::{Role, RoleSettings};
 use crate::config::{ConfigError, EdgeSettings, Settings};
 use crate::fulfilment::limits::Limits;
@@ -330,4 +331,6 @@ fn start_upkeep(edge: &Edge, workers: &mut Workers) {
             metrics.run_upkeep();
         }
     });
+    let watch = clocks::watch(edge.store.clone(), workers.stop_token());
+    workers.start("the watch over the clock", ticking(watch));
 }

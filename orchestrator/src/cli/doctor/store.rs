@@ -1,16 +1,12 @@
 //! Log and views: what keeps them, which tables there are, and whose clock stamps the events.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use eventstore::{About, Access, EventStore, Location, OpenError, Options, ReadError, Schema};
 use projections::{Place, Places, Projections};
 use tokio::time::timeout;
 
 use super::{Finding, PATIENCE};
-
-/// Two clocks that differ by more than this will misjudge deadlines of steps.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+use crate::clocks;
 
 /// What to do about tables that are missing.
 const MIGRATE: &str = "bookmarket migrate (`serve` does it by itself)";
@@ -154,20 +150,14 @@ fn cannot_open(error: &OpenError) -> Finding {
     }
 }
 
-/// Events and leases are stamped by the database's clock, deadlines of steps by this machine's. The database was asked
-/// between the two moments.
+/// The database was asked between the two moments.
 fn clock(database: DateTime<Utc>, before: DateTime<Utc>, after: DateTime<Utc>) -> Finding {
-    let ahead = (database - after).to_std().unwrap_or_default();
-    let behind = (before - database).to_std().unwrap_or_default();
-    let (apart, word) = if ahead > behind {
-        (ahead, "ahead of")
-    } else {
-        (behind, "behind")
-    };
-    if apart > CLOCK_TOLERANCE {
+    let ahead = clocks::ahead(database, before, after);
+    if clocks::is_too_much(ahead) {
+        let word = if ahead > 0.0 { "ahead of" } else { "behind" };
         return Finding::bad(
             "clock",
-            format!("the database is {} s {word} this machine", apart.as_secs()),
+            format!("the database is {:.1} s {word} this machine", ahead.abs()),
             "set the clocks of this machine and of the database by NTP",
         );
     }
@@ -195,20 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn clocks_are_compared_both_ways_and_a_slow_answer_is_no_difference() {
-        let before = Utc::now();
-        let after = before + TimeDelta::seconds(9);
+    fn clocks_that_differ_are_told_of_with_the_direction() {
+        let (before, after) = (Utc::now(), Utc::now() + TimeDelta::seconds(9));
         let at = |seconds| clock(before + TimeDelta::seconds(seconds), before, after);
-        for (seconds, verdict) in [
-            (-7, Verdict::Bad),
-            (-4, Verdict::Good),
-            (5, Verdict::Good),
-            (13, Verdict::Good),
-            (15, Verdict::Bad),
-        ] {
-            assert_eq!(at(seconds).verdict, verdict, "{seconds} s");
+        assert_eq!(at(5).verdict, Verdict::Good);
+        for (seconds, told) in [(-7, "7.0 s behind"), (15, "s ahead of")] {
+            let finding = at(seconds);
+            assert_eq!(finding.verdict, Verdict::Bad);
+            assert!(finding.found.contains(told), "{}", finding.found);
         }
-        assert!(at(-7).found.contains("7 s behind"));
-        assert!(at(15).found.contains("6 s ahead of"));
     }
 }
