@@ -148,7 +148,7 @@ async fn one_and_two(release: Release) {
     let one = completed(release, 1, orders).await;
     let two = completed(release, 2, orders).await;
     println!(
-        "figure: second-worker broker={release:?} latency={}ms concurrency={CONCURRENCY} orders={orders} one={:.1}/s two={:.1}/s factor={:.2} \
+        "figure: second-worker broker={release} latency={}ms concurrency={CONCURRENCY} orders={orders} one={:.1}/s two={:.1}/s factor={:.2} \
          in-flight={:.1},{:.1} workers-cores={:.2},{:.2} machine-cores={}",
         LATENCY.as_millis(),
         one.rate,

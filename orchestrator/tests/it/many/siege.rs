@@ -128,7 +128,7 @@ async fn besieged(release: Release) {
     let stream = crew.published().await;
     let (workers, doors) = (worked.count("worker"), worked.count("api"));
     println!(
-        "figure: many-killed broker={release:?} orders={orders} kills={kills} seconds-per-kill={each:.1} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
+        "figure: many-killed broker={release} orders={orders} kills={kills} seconds-per-kill={each:.1} lost={} double={} unkeyed-double={} workers-that-worked={}/{} \
          doors-that-worked={}/{} stream-events={} stream-missing={} stream-double={}",
         orders - evidence.customers.len(),
         at_most_once(&evidence.ledger),

@@ -54,7 +54,7 @@ async fn a_backlog_is_published_at_full_speed() {
         #[expect(clippy::cast_precision_loss, reason = "a count of at most millions")]
         let rate = published as f64 / took;
         println!(
-            "figure: relay-throughput broker={release:?} events-an-order={ORDER_EVENTS} data-bytes={DATA_BYTES} events={published} \
+            "figure: relay-throughput broker={release} events-an-order={ORDER_EVENTS} data-bytes={DATA_BYTES} events={published} \
              per-second={rate:.0}"
         );
         let least = if soak::is_on() {
@@ -124,7 +124,7 @@ async fn an_append_is_soon_with_a_plain_subscriber() {
         let appends = ordering.await.expect("no panic");
         let p99 = percentile(&mut delays, 99);
         println!(
-            "figure: relay-latency broker={release:?} orders-per-second={} events-an-order={ORDER_EVENTS} \
+            "figure: relay-latency broker={release} orders-per-second={} events-an-order={ORDER_EVENTS} \
              data-bytes={DATA_BYTES} p50={:?} p99={p99:?} p99-of-the-append-alone={:?}",
             orders_a_second(),
             percentile(&mut delays, 50),
