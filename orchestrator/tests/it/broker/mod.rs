@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod published;
 mod python;
 mod relay;
+mod releases;
 mod steps;
 mod workers;
 

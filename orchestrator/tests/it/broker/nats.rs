@@ -1,5 +1,6 @@
 //! NATS servers of a test's own, with JetStream, that may be killed, frozen, wiped and put back.
 
+use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -41,6 +42,23 @@ impl Release {
             },
             PathBuf::from,
         )
+    }
+
+    /// As its program has it, such as `2.9.10`.
+    pub(crate) fn version(self) -> String {
+        let told = Command::new(self.program()).arg("--version").output();
+        let told = told.expect("the server's program starts").stdout;
+        let told = String::from_utf8_lossy(&told);
+        let version = told.trim().strip_prefix("nats-server: v");
+        version
+            .unwrap_or_else(|| panic!("no version of {self:?}: {told}"))
+            .to_owned()
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.version())
     }
 }
 

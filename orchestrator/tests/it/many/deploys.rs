@@ -71,7 +71,7 @@ async fn replaced_again_and_again(release: Release) {
     let published = Published::at(database.url(), &nats.url()).await;
     let stream = published.is_the_log().await.1;
     println!(
-        "figure: rolling-restart broker={release:?} rounds={rounds} processes={} {heard} stream-missing={}",
+        "figure: rolling-restart broker={release} rounds={rounds} processes={} {heard} stream-missing={}",
         others.len() + 1,
         stream.missing,
     );

@@ -186,7 +186,7 @@ async fn frozen_again_and_again(release: Release) {
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let (taken, stream) = (taken(&evidence.events), crew.published().await);
     println!(
-        "figure: many-frozen broker={release:?} rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
+        "figure: many-frozen broker={release} rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
          unkeyed-double={} relay-replaced-within={slowest:.1?} stream-missing={} stream-double={}",
         rounds * (each + AFTERWARDS),
         taken.over,

@@ -149,7 +149,7 @@ async fn restarted_in_turn(release: Release) {
     judged(&crew.town, replies).await;
     let stream = crew.published().await;
     println!(
-        "figure: rolling-restart-behind-proxy broker={release:?} rounds={rounds} processes={} {heard} stream-missing={}",
+        "figure: rolling-restart-behind-proxy broker={release} rounds={rounds} processes={} {heard} stream-missing={}",
         crew.members.len() + 1,
         stream.missing,
     );

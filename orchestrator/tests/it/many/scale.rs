@@ -176,7 +176,7 @@ async fn one_and_two(release: Release) {
     let two = completed(release, 2, orders).await;
     let factor = two.rate / one.rate;
     println!(
-        "figure: second-worker broker={release:?} latency={}ms step-concurrency={} orders={orders} one={:.1}/s two={:.1}/s factor={factor:.2} \
+        "figure: second-worker broker={release} latency={}ms step-concurrency={} orders={orders} one={:.1}/s two={:.1}/s factor={factor:.2} \
          in-flight={:.1},{:.1} workers-cores={:.2},{:.2} machine-busy={:.0}%,{:.0}% machine-cores={}",
         LATENCY.as_millis(),
         concurrency(),

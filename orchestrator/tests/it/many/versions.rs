@@ -148,7 +148,7 @@ async fn comes_and_goes(broker: Release) {
     let stream = crew.published().await;
     let (by_next, wrapped_twice) = wrapped.count();
     println!(
-        "figure: two-releases broker={broker:?} orders={orders} by-the-next={by_next} left-to-it={LEFT} lost={} double={} stream-missing={}",
+        "figure: two-releases broker={broker} orders={orders} by-the-next={by_next} left-to-it={LEFT} lost={} double={} stream-missing={}",
         lost(orders, &evidence.ledger),
         at_most_once(&evidence.ledger) + wrapped_twice,
         stream.missing,

@@ -102,7 +102,7 @@ async fn weathered(release: Release) {
     let evidence = judged_but_for_repeats(&crew.town, replies).await;
     let stream = crew.published().await;
     println!(
-        "figure: bad-weather broker={release:?} spells={spells} each={:?} orders={orders} lost={} double={} unkeyed-double={} stream-missing={} \
+        "figure: bad-weather broker={release} spells={spells} each={:?} orders={orders} lost={} double={} unkeyed-double={} stream-missing={} \
          stream-double={}",
         length(SPELL),
         lost(orders, &evidence.ledger),

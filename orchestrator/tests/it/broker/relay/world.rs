@@ -1,10 +1,11 @@
 //! A log, relays of it, and what a plain client of the broker sees.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::time::Duration;
 
 use eventstore::testing::TestLog;
-use eventstore::{Category, EventStore, Expected, NewEvent, StreamAppend, StreamId};
+use eventstore::{Category, EventStore, Expected, NewEvent, StreamAppend, StreamId, Version};
 use orchestrator::bus::relay::status::RelayStatus;
 use orchestrator::bus::relay::{Relay, StreamSettings};
 use serde_json::value::RawValue;
@@ -23,6 +24,15 @@ const ORDERS_AT_ONCE: usize = 10;
 /// Events of an order that is shipped and told of, and what each says, as in the benches.
 pub(super) const ORDER_EVENTS: usize = 14;
 pub(super) const DATA_BYTES: usize = 350;
+
+/// How a process with all roles appends them: placed, paid, shipped and told of, each with what its saga says of it and begins next. So
+/// many events of each category at a time.
+pub(super) const ORDER_APPENDS: [&[(&str, usize)]; 4] = [
+    &[("order", 1), ("saga", 2)],
+    &[("payment", 1), ("order", 1), ("saga", 2)],
+    &[("delivery", 1), ("order", 1), ("saga", 3)],
+    &[("kakao", 1), ("saga", 1)],
+];
 
 /// A stream that keeps everything for an hour.
 pub(super) fn settings() -> StreamSettings {
@@ -84,6 +94,27 @@ impl World {
             cause = Some(event.event_id);
         }
         events
+    }
+
+    /// The same, as they are appended one after another.
+    pub(super) fn appends_of_an_order() -> Vec<Vec<StreamAppend>> {
+        let (order, mut events) = (Uuid::new_v4(), World::order().into_iter());
+        let (mut versions, mut appends) = (HashMap::new(), Vec::new());
+        for parts in ORDER_APPENDS {
+            let mut append = Vec::new();
+            for &(category, count) in parts {
+                let version = versions.entry(category).or_insert(Version::ZERO);
+                append.push(StreamAppend {
+                    stream: StreamId::new(Category::from_static(category), order),
+                    expected: expected(*version),
+                    events: events.by_ref().take(count).collect(),
+                });
+                version.0 += count as i64;
+            }
+            appends.push(append);
+        }
+        assert!(events.next().is_none(), "some are never appended");
+        appends
     }
 
     /// Appends the events of so many orders, each to a stream of its own.
@@ -170,6 +201,13 @@ pub(crate) async fn append(store: &EventStore, count: usize) {
 async fn append_events(store: &EventStore, events: Vec<NewEvent>) {
     let append = to_a_new_stream(events);
     store.append(vec![append]).await.expect("appended");
+}
+
+fn expected(version: Version) -> Expected {
+    match version {
+        Version::ZERO => Expected::NoStream,
+        version => Expected::At(version),
+    }
 }
 
 fn to_a_new_stream(events: Vec<NewEvent>) -> StreamAppend {
