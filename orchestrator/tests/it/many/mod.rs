@@ -10,6 +10,7 @@ mod next;
 mod parts;
 mod proxied;
 mod refusing_brokers;
+mod releases;
 mod scale;
 mod siege;
 mod stopping;
