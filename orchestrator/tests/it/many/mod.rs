@@ -6,6 +6,7 @@ mod deploys;
 mod frozen;
 mod leaving;
 mod losses;
+mod mixes;
 mod next;
 mod parts;
 mod proxied;
