@@ -4,7 +4,9 @@
 #   scripts/soak.sh [chaos] [bench] [build] all of them when none is named
 #   scripts/soak.sh import FILE.jsonl ...   imports real orders twice, into each store, and checks every count
 #
-# The chaos checks are the tests of scripts/test.sh under SOAK=1, which makes them about ten times as large.
+# The chaos checks are the tests of scripts/test.sh under SOAK=1, which makes them about ten times as large. The change from one release
+# to the next is made from the binary that TEST_BOOKMARKET_BEFORE names by its whole path, a release build of the release before;
+# without one, from this build to itself.
 # Prints one line per figure: `figure: ...` from the checks; from each bench one line of JSON, and after all of them the rows of
 # the README's tables. All else goes to a file.
 set -euo pipefail

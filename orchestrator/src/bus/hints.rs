@@ -33,8 +33,8 @@ pub async fn announce(store: EventStore, broker: Broker, stop: CancellationToken
             continue;
         }
         told = appends;
-        let reaches = head.borrow_and_update().0.to_string();
-        let sending = broker.client().publish(SUBJECT, reaches.into());
+        let hint = written(*head.borrow_and_update());
+        let sending = broker.client().publish(SUBJECT, hint.into());
         if !matches!(timeout(QUEUED_WITHIN, sending).await, Ok(Ok(()))) {
             tracing::debug!("a hint was not sent");
         }
@@ -62,14 +62,40 @@ pub async fn listen(store: EventStore, broker: Broker, stop: CancellationToken) 
 async fn look_after(store: &EventStore, mut hints: async_nats::Subscriber) {
     let known = store.watch();
     while let Some(hint) = hints.next().await {
-        let reaches = std::str::from_utf8(&hint.payload)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        if reaches.is_some_and(|reaches| Position(reaches) > *known.borrow()) {
+        if read(&hint.payload).is_some_and(|reaches| reaches > *known.borrow()) {
             if let Err(error) = store.head().await {
                 tracing::debug!(%error, "a hint could not be followed");
             }
             sleep(PACE).await;
+        }
+    }
+}
+
+/// A hint on the wire, which two releases read alike.
+fn written(reaches: Position) -> String {
+    reaches.0.to_string()
+}
+
+fn read(hint: &[u8]) -> Option<Position> {
+    let text = std::str::from_utf8(hint).ok()?;
+    text.parse().ok().map(Position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_written_and_read_as_in_the_release_before() {
+        let golden = include_str!("golden/hint.txt").trim_end();
+        assert_eq!(written(Position(42)), golden);
+        assert_eq!(read(golden.as_bytes()), Some(Position(42)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_hint() {
+        for other in [b"".as_slice(), b"soon".as_slice(), b"\xff".as_slice()] {
+            assert_eq!(read(other), None);
         }
     }
 }

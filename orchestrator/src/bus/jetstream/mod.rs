@@ -4,6 +4,7 @@
 //! missing, nobody waits for a broker that is away, and one that takes nothing is told apart from one that does: a wake-up that
 //! goes nowhere must be refused, or the sweeper would think that somebody has it.
 
+mod letter;
 mod receipt;
 mod setup;
 mod standing;
@@ -15,12 +16,10 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::connection::Broker;
 use super::wakeups::{Delivery, Limits, count};
@@ -73,14 +72,6 @@ struct Shared {
     /// Held by the one question that is open, so that no more arrives than was asked for. Closed when no more is asked.
     asking: Arc<Semaphore>,
     leaving: CancellationToken,
-}
-
-/// On the wire.
-#[derive(Debug, Serialize, Deserialize)]
-struct Letter {
-    saga: Uuid,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    step: Option<String>,
 }
 
 impl JetStream {
@@ -179,9 +170,9 @@ impl JetStream {
 
     /// What nobody can read, and what was delivered too often, is put out of the way.
     fn open(&self, message: Message) -> Option<Delivery> {
-        let letter = serde_json::from_slice::<Letter>(&message.payload);
+        let wakeup = letter::read(&message.payload);
         let delivered = message.info().map(|info| u32::try_from(info.delivered));
-        let (Ok(letter), Ok(Ok(attempt))) = (letter, delivered) else {
+        let (Ok(wakeup), Ok(Ok(attempt))) = (wakeup, delivered) else {
             discard(message, "unreadable");
             return None;
         };
@@ -189,10 +180,6 @@ impl JetStream {
             discard(message, "dropped");
             return None;
         }
-        let wakeup = Wakeup {
-            saga: letter.saga,
-            step: letter.step,
-        };
         Some(Delivery::from_jetstream(
             wakeup,
             attempt,
@@ -325,11 +312,7 @@ impl Shared {
     }
 
     async fn send(&self, wakeup: &Wakeup) -> Result<(), BoxError> {
-        let letter = Letter {
-            saga: wakeup.saga,
-            step: wakeup.step.clone(),
-        };
-        let payload = serde_json::to_vec(&letter)?;
+        let payload = letter::write(wakeup)?;
         let sent = self.broker.jetstream().publish(SUBJECT, payload.into());
         sent.await?.await?;
         Ok(())

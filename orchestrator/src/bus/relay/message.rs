@@ -160,6 +160,29 @@ mod tests {
         );
     }
 
+    /// Relays of two releases continue each other's stream, and clients read on.
+    #[test]
+    fn a_message_is_written_and_read_as_in_the_release_before() {
+        let golden = include_str!("../golden/event.message");
+        let metadata = r#"{"correlationId":"c-1","causationId":"c-0","traceparent":"00-ab-cd-01"}"#;
+        let message = outgoing(&event(metadata), Some(Uuid::from_u128(9)), 7);
+        let headers = message.headers.iter();
+        let mut lines: Vec<String> = headers
+            .flat_map(|(name, values)| values.iter().map(move |value| format!("{name}: {value}")))
+            .collect();
+        lines.sort();
+        let body = std::str::from_utf8(&message.payload).expect("text");
+        let written = format!("{}\n{}\n\n{body}\n", message.subject, lines.join("\n"));
+        assert_eq!(written, golden);
+        let mut headers = HeaderMap::new();
+        let lines = golden.lines().skip(1).take_while(|line| !line.is_empty());
+        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+            headers.insert(name, value);
+        }
+        assert_eq!(headers, message.headers);
+        assert_eq!(checkpoint_of(&headers), Some(event(metadata).checkpoint()));
+    }
+
     #[test]
     fn what_is_known_about_an_event_cannot_smuggle_in_a_header() {
         let message = outgoing(

@@ -76,3 +76,71 @@ pub struct Proof {
     #[serde(default)]
     pub channel: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(order_id: Option<&str>, input: MessageInput) -> String {
+        let question = Question {
+            step: "notify",
+            key: "00000000-0000-0000-0000-000000000003".to_owned(),
+            order_id: order_id.map(str::to_owned),
+            deadline: "2026-11-22T09:30:00.120Z".parse().expect("a time"),
+            timeout_ms: 10_000,
+            input,
+        };
+        serde_json::to_string(&question).expect("JSON")
+    }
+
+    #[test]
+    fn workers_are_asked_as_by_the_release_before() {
+        let phone = Some("010-1234-5678".to_owned());
+        let step = MessageInput {
+            kind: Some("shipped".to_owned()),
+            phone: phone.clone(),
+            text: Some("Your book is on its way.".to_owned()),
+        };
+        let probe = MessageInput {
+            kind: None,
+            phone,
+            text: None,
+        };
+        let order = Some("00000000-0000-0000-0000-000000000001");
+        assert_eq!(
+            question(order, step),
+            include_str!("../golden/step.json").trim_end()
+        );
+        assert_eq!(
+            question(None, probe),
+            include_str!("../golden/probe.json").trim_end()
+        );
+    }
+
+    #[test]
+    fn workers_of_the_release_before_are_understood() {
+        let done = |channel: Option<&str>| Reply::Done {
+            output: Proof {
+                reference: "m-1".to_owned(),
+                channel: channel.map(str::to_owned),
+            },
+        };
+        let refused = Reply::Refused {
+            code: "no-such-number".to_owned(),
+            reason: "Nobody has this number.".to_owned(),
+        };
+        let unknown = Reply::Unknown {
+            reason: "the dealer did not answer".to_owned(),
+        };
+        for (golden, said) in [
+            (include_str!("../golden/done.json"), done(Some("alimtalk"))),
+            (include_str!("../golden/done-by-any-way.json"), done(None)),
+            (include_str!("../golden/refused.json"), refused),
+            (include_str!("../golden/unknown.json"), unknown),
+            (include_str!("../golden/nothing.json"), Reply::Nothing),
+        ] {
+            let read: Reply = serde_json::from_str(golden).expect("an answer");
+            assert_eq!(read, said, "{golden}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::storm::judged;
 use crate::town::{Process, Setup, Town};
 
 /// The new process takes over before the old one is told to go.
-async fn replace(old: &mut Process, mut new: Process, http: &reqwest::Client) {
+pub(super) async fn replace(old: &mut Process, mut new: Process, http: &reqwest::Client) {
     new.start(http).await;
     old.signal(Signal::TERM);
     let code = old.ended().await;

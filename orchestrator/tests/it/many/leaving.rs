@@ -12,9 +12,10 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use super::crew::{Crew, counted, effects, setup};
+use super::stopping::slow_order;
 use crate::broker::nats::Release;
 use crate::soak;
-use crate::town::{STUCK, until};
+use crate::town::{Customers, STUCK, until};
 use crate::wakeups::{connected, takes};
 
 /// Everything that processes without `api` do.
@@ -243,5 +244,57 @@ async fn keeps_the_step_in_its_hand(release: Release) {
     next.close().await;
     crew.hire(ALL).await;
     crew.town.becomes(&order, "Shipped").await;
+    crew.town.close(Vec::new()).await;
+}
+
+/// Longer than another order takes from its door to its parcel, and no reason to be cut off.
+const PAYING: Duration = Duration::from_secs(10);
+
+/// What it is given to go.
+const GRACE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_goes_pulls_on_until_its_last_command_is_answered() {
+    for release in soak::brokers(Release::New) {
+        pulls_on_until_the_last_answer(release).await;
+    }
+}
+
+async fn pulls_on_until_the_last_answer(release: Release) {
+    let setup = setup().shop(&["--provider-timeout", "15s", "--shutdown-grace", "20s"]);
+    let mut crew = Crew::with_nats(release, setup).await;
+    crew.hire("api,worker,projector,relay").await;
+    let mut leaving = crew.members.remove(0).process;
+    let http = crew.town.http.clone();
+    let door = Customers::of(&http, &leaving.url);
+    let token = format!("slow-{}", PAYING.as_millis());
+    let paying = slow_order(&crew.town, &door, &token).await;
+    leaving.signal(Signal::TERM);
+    let told = Instant::now();
+    let health = format!("{}/livez", leaving.url);
+    until("a closed door", STUCK, async || {
+        let answer = http.get(&health).send().await;
+        answer.is_err().then_some(())
+    })
+    .await;
+    // Taken by the other one, which ships nothing: it gets to the only worker through the queue.
+    let order = crew.town.paid("meanwhile").await;
+    until("a parcel of the order", PAYING, async || {
+        let effects = crew.town.effects(&order).await;
+        effects.iter().any(|op| op == "ship").then_some(())
+    })
+    .await;
+    assert!(
+        !paying.is_finished(),
+        "the payment was to take longer than another order"
+    );
+    assert_eq!(paying.await.expect("no panic"), 201);
+    // Nothing keeps it now, least of all what others take.
+    let later = crew.town.paid("later").await;
+    assert_eq!(leaving.ended().await, Some(0), "{}", leaving.lines());
+    let took = told.elapsed();
+    assert!(took < GRACE, "{took:?}");
+    crew.hire(ALL).await;
+    crew.town.becomes(&later, "Shipped").await;
     crew.town.close(Vec::new()).await;
 }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::town::{Process, STUCK, Setup, Town, order, until};
+use crate::town::{Customers, Process, STUCK, Setup, Town, order, until};
 
 /// Serving as before, but for `/readyz`.
 const DRAIN_DELAY: Duration = Duration::from_secs(2);
@@ -35,12 +35,16 @@ async fn ask(process: &Process, path: &str) -> Option<String> {
     text.split_once("\r\n\r\n").map(|(head, _)| head.to_owned())
 }
 
-/// An order whose payment takes so long, on its way.
-async fn slow_order(town: &Town, key: &'static str, token: &str) -> tokio::task::JoinHandle<u16> {
-    let (customers, mut wanted) = (town.customers.clone(), order("ok"));
+/// The first order of a town, whose payment takes so long, on its way at this door.
+pub(super) async fn slow_order(
+    town: &Town,
+    door: &Customers,
+    token: &str,
+) -> tokio::task::JoinHandle<u16> {
+    let (customers, mut wanted) = (door.clone(), order("ok"));
     wanted["payment"]["token"] = token.into();
     let ordering = tokio::spawn(async move {
-        let answer = customers.place(key, &wanted).await;
+        let answer = customers.place("slow", &wanted).await;
         answer.map_or(0, |answer| answer.status)
     });
     until("an order in flight", STUCK, async || {
@@ -74,7 +78,7 @@ async fn a_process_that_is_told_to_stop_says_so_serves_on_finishes_and_is_gone_i
     })
     .await;
     assert!(!before.contains("connection: close"), "{before}");
-    let ordering = slow_order(&town, "slow", "slow-4000").await;
+    let ordering = slow_order(&town, &town.customers, "slow-4000").await;
     let told = Instant::now();
     town.shop.signal(Signal::TERM);
     // Not ready, and everything is served as before, but on connections that end.
@@ -113,7 +117,7 @@ async fn a_process_whose_work_takes_too_long_is_gone_in_time_and_another_finishe
         "10s",
     ]);
     let mut town = Town::open(setup).await;
-    let ordering = slow_order(&town, "slow", "slow-5000").await;
+    let ordering = slow_order(&town, &town.customers, "slow-5000").await;
     let told = Instant::now();
     town.shop.signal(Signal::TERM);
     let code = town.shop.ended().await;

@@ -7,7 +7,7 @@ mod process;
 mod shop;
 
 pub(crate) use customers::{Answer, Customers, is_done, is_step, order, reply};
-pub(crate) use process::{Process, free_port};
+pub(crate) use process::{Process, THIS_BUILD, free_port};
 pub(crate) use shop::{Setup, Town};
 
 use std::time::Duration;

@@ -17,8 +17,12 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 /// What a server logs once it serves.
 const SERVING: &str = "serving";
 
+/// The binary of this build.
+pub(crate) const THIS_BUILD: &str = env!("CARGO_BIN_EXE_bookmarket");
+
 /// A command of the binary with its address.
 pub(crate) struct Process {
+    binary: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     lines: PathBuf,
@@ -34,6 +38,7 @@ impl Process {
         let address = format!("127.0.0.1:{}", free_port());
         let own = [command, "--listen", &address].map(str::to_owned);
         Self {
+            binary: THIS_BUILD.into(),
             arguments: own.into_iter().chain(arguments.iter().cloned()).collect(),
             environment: Vec::new(),
             lines: folder.join(format!("{command}-{}.lines", address.replace(':', "-"))),
@@ -41,6 +46,12 @@ impl Process {
             child: None,
             socket: None,
         }
+    }
+
+    /// The same of another release.
+    pub(crate) fn of(mut self, binary: &Path) -> Self {
+        self.binary = binary.to_owned();
+        self
     }
 
     /// With one more flag.
@@ -66,6 +77,7 @@ impl Process {
     /// so it is handed a socket in place of that.
     pub(crate) fn twin(&self, socket: &Arc<TcpListener>) -> Self {
         let twin = Self {
+            binary: self.binary.clone(),
             arguments: self.arguments.clone(),
             environment: self.environment.clone(),
             lines: self.lines.with_extension("twin"),
@@ -120,14 +132,14 @@ impl Process {
 
     /// The binary, or a shell that puts the socket where the binary looks for it and becomes the binary.
     fn command(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_bookmarket");
         let Some(socket) = &self.socket else {
-            let mut command = Command::new(binary);
+            let mut command = Command::new(&self.binary);
             command.stdin(Stdio::null());
             return command;
         };
         let mut command = Command::new("sh");
-        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null", binary]);
+        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null"]);
+        command.arg(&self.binary);
         let socket = socket.try_clone().expect("a second handle");
         command.stdin(Stdio::from(OwnedFd::from(socket)));
         command.env("LISTEN_FDS", "1");

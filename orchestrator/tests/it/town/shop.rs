@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) database: Option<String>,
     /// The broker between the shop's processes, by its address; none where there is none.
     pub(crate) nats: Option<String>,
+    /// The release that the shop is begun with; this build where none is named.
+    pub(crate) release: Option<PathBuf>,
 }
 
 impl Setup {
@@ -101,6 +103,9 @@ impl Town {
         }
         if let Some(nats) = &setup.nats {
             shop = shop.with("NATS_URL", nats);
+        }
+        if let Some(binary) = &setup.release {
+            shop = shop.of(binary);
         }
         world.start(&http).await;
         shop.start(&http).await;
