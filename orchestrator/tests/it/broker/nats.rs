@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use orchestrator::bus::connection::Broker;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use crate::town::until;
 
 /// How often a server is started anew because somebody took the port between the look and the bind.
 const START_TRIES: u32 = 5;
@@ -300,8 +302,22 @@ impl Cluster {
     }
 
     /// What they call one of them.
-    pub(crate) fn name_of(nth: usize) -> String {
+    fn name_of(nth: usize) -> String {
         format!("n{nth}")
+    }
+
+    /// Waits until all of them keep a stream and none is behind, and says which of them leads it.
+    pub(crate) async fn kept_by_all(client: &Broker, stream: &str) -> usize {
+        until("a stream that all keep", PATIENCE, async || {
+            let found = client.jetstream().get_stream(stream).await.ok()?;
+            let cluster = found.cached_info().cluster.clone()?;
+            let others = cluster.replicas.iter();
+            let current = others.filter(|other| other.current && !other.offline);
+            let (current, leader) = (current.count(), cluster.leader?);
+            let leads = |nth: &usize| leader == Cluster::name_of(*nth);
+            (0..3).find(leads).filter(|_| current == 2)
+        })
+        .await
     }
 
     /// All of them, as a client is told.

@@ -113,11 +113,55 @@ fn the_profile_of_many_has_every_role_twice_where_customers_would_notice_and_one
     found.sort_unstable();
     let wanted = [("api", 2), ("projector", 1), ("relay", 1), ("worker", 2)];
     assert_eq!(found, wanted);
-    let door = &compose["configs"]["proxy"]["file"];
-    let rules = text(door.as_str().expect("a file"));
+    // Customers come in by the proxy, which sends them to those who take orders, and by no other way.
+    let open = services.iter().filter(|(_, service)| {
+        let profile = &service["profiles"][0];
+        profile == "many" && !service["ports"].is_null()
+    });
+    let open: Vec<&str> = open.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(open, ["proxy"]);
+    let door = &compose["services"]["proxy"]["configs"][0];
+    assert_eq!(door["target"], "/usr/local/etc/haproxy/haproxy.cfg");
+    let source = door["source"].as_str().expect("a name");
+    let rules = &compose["configs"][source]["file"];
+    let rules = text(rules.as_str().expect("a file"));
     assert!(rules.contains("server-template api 2 api:8088"));
     assert!(rules.contains("GET /readyz"));
-    assert_eq!(compose["services"]["nats"]["image"], "nats:2.12-alpine");
+}
+
+/// What follows a word of a command.
+fn after<'a>(command: &'a Value, word: &str) -> Option<&'a str> {
+    let words = command.as_array().expect("a command in its long form");
+    let mut words = words.iter().filter_map(Value::as_str);
+    words.find(|it| *it == word)?;
+    words.next()
+}
+
+#[test]
+fn the_broker_stores_what_it_is_given_in_files_that_outlive_its_container() {
+    let compose = compose();
+    let nats = &compose["services"]["nats"];
+    assert_eq!(nats["image"], "nats:2.12-alpine");
+    let words = nats["command"].as_array().expect("a command");
+    assert!(words.iter().any(|word| word == "--jetstream"));
+    let folder = after(&nats["command"], "--store_dir").expect("a folder");
+    let mounts = nats["volumes"].as_array().expect("mounts");
+    let mounts = mounts.iter().filter_map(Value::as_str);
+    let mut volumes = mounts.filter_map(|mount| {
+        let (volume, place) = mount.split_once(':')?;
+        (place == folder).then_some(volume)
+    });
+    let volume = volumes.next().expect("a volume that can be written to");
+    let named = compose["volumes"].as_object().expect("volumes");
+    assert!(named.contains_key(volume), "{volume}");
+    // Whoever is to have a broker has this one.
+    let services = compose["services"].as_object().expect("services");
+    let urls = services
+        .values()
+        .map(|service| &service["environment"]["NATS_URL"]);
+    let urls: Vec<&Value> = urls.filter(|url| !url.is_null()).collect();
+    assert!(!urls.is_empty());
+    assert!(urls.iter().all(|url| **url == "nats://nats:4222"));
 }
 
 /// Runs what the service `secrets` runs, with a directory here in the place of its volume.

@@ -25,11 +25,12 @@ pub(super) struct Member {
     pub(super) process: Process,
 }
 
-pub(super) struct Crew {
+/// With one server for a broker, or whatever else is one.
+pub(super) struct Crew<N = NatsServer> {
     pub(super) town: Town,
     /// Without the one that the town has itself, which takes orders.
     pub(super) members: Vec<Member>,
-    pub(super) nats: NatsServer,
+    pub(super) nats: N,
     /// What every process is given beside its roles.
     shop: Vec<String>,
     pub(super) database: TestDatabase,
@@ -45,9 +46,16 @@ impl Crew {
         Self::behind(nats, database, to_log, to_broker, setup).await
     }
 
-    /// The same, whose processes reach both servers at these addresses.
+    /// The same with a broker of this release.
+    pub(super) async fn with_nats(release: Release, setup: Setup) -> Self {
+        Self::open(NatsServer::start(release), setup).await
+    }
+}
+
+impl<N> Crew<N> {
+    /// The same, whose processes reach log and broker at these addresses.
     pub(super) async fn behind(
-        nats: NatsServer,
+        nats: N,
         database: TestDatabase,
         to_log: String,
         to_broker: String,
@@ -71,11 +79,6 @@ impl Crew {
         }
     }
 
-    /// The same with a broker of this release.
-    pub(super) async fn with_nats(release: Release, setup: Setup) -> Self {
-        Self::open(NatsServer::start(release), setup).await
-    }
-
     /// A process with these roles, not started.
     pub(super) fn process(&self, roles: &str) -> Process {
         let setup = Setup {
@@ -96,7 +99,7 @@ impl Crew {
 
     /// What the stream of events lacks or has too much of, which is nothing.
     pub(super) async fn published(&self) -> Tally {
-        let published = Published::at(self.database.url(), &self.nats.url()).await;
+        let published = Published::at(self.database.url(), &self.to_broker).await;
         published.is_the_log().await.1
     }
 
@@ -152,7 +155,7 @@ pub(super) async fn business(answered: &AtomicUsize, customers: usize, within: D
 }
 
 /// Waits until every customer was told of a parcel. If some never are, what is found still under way tells why.
-pub(super) async fn all_told(crew: &Crew, orders: usize) {
+pub(super) async fn all_told<N>(crew: &Crew<N>, orders: usize) {
     let mut books = Vec::new();
     let deadline = Instant::now() + MENDED;
     loop {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future};
+use tokio::task::JoinHandle;
 
 use super::crew::{
     ANSWERED_WITHIN, Crew, all_told, at_most_once, business, effects, more_than_once, setup,
@@ -22,11 +23,11 @@ const OLD: Duration = Duration::from_secs(30);
 const CUSTOMERS: usize = 8;
 
 #[derive(Default)]
-struct Count {
-    orders: AtomicUsize,
-    refused: AtomicUsize,
-    slowest_ms: AtomicUsize,
-    over: AtomicBool,
+pub(super) struct Count {
+    pub(super) orders: AtomicUsize,
+    pub(super) refused: AtomicUsize,
+    pub(super) slowest_ms: AtomicUsize,
+    pub(super) over: AtomicBool,
 }
 
 /// How often it is killed, wiped, and put back, and how old it is then.
@@ -73,8 +74,17 @@ async fn customer(doors: Vec<Customers>, nth: usize, count: Arc<Count>) -> Vec<R
     replies
 }
 
+/// Lets all of them come.
+pub(super) fn everybody(doors: Vec<Customers>, count: &Arc<Count>) -> JoinHandle<Vec<Reply>> {
+    let count = Arc::clone(count);
+    let all = crowd(CUSTOMERS, move |nth| {
+        customer(doors.clone(), nth, Arc::clone(&count))
+    });
+    tokio::spawn(all.concat())
+}
+
 /// Waits until there has been some business, which there is whatever the broker does.
-async fn goes_on(count: &Count) {
+pub(super) async fn goes_on(count: &Count) {
     business(&count.orders, CUSTOMERS, 2 * ANSWERED_WITHIN).await;
 }
 
@@ -115,14 +125,8 @@ async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_do
         for roles in ["api", "worker", "worker", "projector", "relay", "relay"] {
             crew.hire(roles).await;
         }
-        let (count, doors) = (Arc::<Count>::default(), crew.doors());
-        let everybody = tokio::spawn({
-            let count = Arc::clone(&count);
-            let all = crowd(CUSTOMERS, move |nth| {
-                customer(doors.clone(), nth, Arc::clone(&count))
-            });
-            all.concat()
-        });
+        let count = Arc::<Count>::default();
+        let everybody = everybody(crew.doors(), &count);
         let losses = Losses::wanted();
         lost_again_and_again(&mut crew.nats, &count, &losses).await;
         count.over.store(true, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! One shop of many processes, each with a part of the work, on one Postgres.
 
 mod clients;
+mod cluster;
 mod crew;
 mod deploys;
 mod frozen;

@@ -127,6 +127,39 @@ async fn becomes(http: &reqwest::Client, url: &str, status: &str) {
     .await;
 }
 
+/// What one of two nodes takes, the other one repeats, shows and cancels.
+async fn are_one_shop(http: &reqwest::Client, nodes: &[String; 2]) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    for (here, there) in [(0, 1), (1, 0)] {
+        let (here, there) = (&nodes[here], &nodes[there]);
+        let (wanted, one) = (order("ok"), Customers::of(http, here));
+        let other = Customers::of(http, there);
+        // The same key at either of them, under which the other one has taken nothing.
+        let placed = one.place(here, &wanted).await.expect("an answer");
+        assert_eq!(placed.status, 201, "{placed:?}");
+        let again = other.place(here, &wanted).await.expect("an answer");
+        assert_eq!((again.status, &again.text), (placed.status, &placed.text));
+        let mut changed = wanted.clone();
+        changed["lines"][0]["qty"] = json!(2);
+        let refused = other.place(here, &changed).await.expect("an answer");
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let id = placed.order();
+        becomes(http, &format!("{there}/orders/{id}"), "Shipped").await;
+        // From the view as well, which neither of them keeps.
+        until("the order in the view", STUCK, async || {
+            let row = get(http, &format!("{there}/mypages/{id}")).await.body;
+            (row["delivery"]["status"] == "Shipped").then_some(())
+        })
+        .await;
+        let canceled = other.insist_on_cancel(&id).await;
+        assert_eq!(canceled.status, 200, "{canceled:?}");
+        becomes(http, &format!("{here}/orders/{id}"), "Canceled").await;
+        replies.push(reply(&id, Asked::Place, &placed));
+        replies.push(reply(&id, Asked::Cancel, &canceled));
+    }
+    replies
+}
+
 /// Nothing in how a process is started says which one it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_that_is_started_word_for_word_like_the_first_is_one_shop_with_it() {
@@ -138,29 +171,45 @@ async fn a_second_process_that_is_started_word_for_word_like_the_first_is_one_sh
     let http = crew.town.http.clone();
     second.start(&http).await;
     let nodes = [crew.town.shop.url.clone(), second.url.clone()];
-    let mut replies = Vec::new();
-    for (here, there) in [(0, 1), (1, 0)] {
-        let (here, there) = (&nodes[here], &nodes[there]);
-        let (wanted, one) = (order("ok"), Customers::of(&http, here));
-        let other = Customers::of(&http, there);
-        // The same key at either of them, under which the other one has taken nothing.
-        let placed = one.place(here, &wanted).await.expect("an answer");
-        assert_eq!(placed.status, 201, "{placed:?}");
-        let again = other.place(here, &wanted).await.expect("an answer");
-        assert_eq!((again.status, &again.text), (placed.status, &placed.text));
-        let id = placed.order();
-        becomes(&http, &format!("{there}/orders/{id}"), "Shipped").await;
-        // From the view as well, which neither of them keeps.
-        until("the order in the view", STUCK, async || {
-            let row = get(&http, &format!("{there}/mypages/{id}")).await.body;
-            (row["delivery"]["status"] == "Shipped").then_some(())
-        })
-        .await;
-        let canceled = other.cancel(&id).await.expect("an answer");
-        assert_eq!(canceled.status, 200, "{canceled:?}");
-        becomes(&http, &format!("{here}/orders/{id}"), "Canceled").await;
-        replies.push(reply(&id, Asked::Place, &placed));
-        replies.push(reply(&id, Asked::Cancel, &canceled));
-    }
+    let replies = are_one_shop(&http, &nodes).await;
+    crew.town.close(replies).await;
+}
+
+/// It finds the shop by the two addresses. What it is given beside them is what the log may not keep: the key to what is sealed in it, and
+/// the way to the providers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_node_needs_two_addresses_the_master_key_and_the_providers_and_nothing_else() {
+    let parcels_wait = [
+        "--simulated-handover-after",
+        "1h",
+        "--simulated-delivery-after",
+        "1h",
+    ];
+    let setup = Setup::default().world(&parcels_wait);
+    let mut crew = Crew::with_nats(Release::Old, setup).await;
+    crew.hire("worker,projector,relay").await;
+    let home = crew.town.folder.path().join("second");
+    std::fs::create_dir(&home).expect("a folder");
+    let key = crew.town.folder.path().join("shop/master.key");
+    let (key, log, broker) = (key.to_string_lossy(), crew.database.url(), crew.nats.url());
+    let environment = [
+        ("BOOKMARKET_MASTER_KEY_FILE", &*key),
+        ("BOOKMARKET_SIMULATOR_URL", crew.town.world.url.as_str()),
+        ("DATABASE_URL", log.as_str()),
+        ("NATS_URL", broker.as_str()),
+    ];
+    let mut second = Process::bare(&home, &["--roles", "api"], &environment);
+    let http = crew.town.http.clone();
+    second.start(&http).await;
+    // No word of the test's own environment reaches it, and all else is as it is by default.
+    let (arguments, given) = second.given();
+    let wanted = ["serve", "--listen", "127.0.0.1:0", "--roles", "api"];
+    assert_eq!(arguments, wanted);
+    assert_eq!(
+        given,
+        environment.map(|(name, value)| format!("{name}={value}"))
+    );
+    let nodes = [crew.town.shop.url.clone(), second.url.clone()];
+    let replies = are_one_shop(&http, &nodes).await;
     crew.town.close(replies).await;
 }

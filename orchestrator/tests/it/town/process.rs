@@ -30,6 +30,8 @@ pub(crate) struct Process {
     child: Option<Child>,
     /// Handed to every life of it, in place of an address of its own.
     socket: Option<Arc<TcpListener>>,
+    /// Where it runs, in an environment of nothing but what it is given; where and as the tests run, if nowhere.
+    home: Option<PathBuf>,
 }
 
 impl Process {
@@ -45,6 +47,7 @@ impl Process {
             url: format!("http://{address}"),
             child: None,
             socket: None,
+            home: None,
         }
     }
 
@@ -52,6 +55,24 @@ impl Process {
     pub(crate) fn of(mut self, binary: &Path) -> Self {
         self.binary = binary.to_owned();
         self
+    }
+
+    /// A server that is given this and nothing else, and finds itself an address. It runs in a folder of its own. Not started yet.
+    pub(crate) fn bare(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let own = ["serve", "--listen", "127.0.0.1:0"];
+        let all = own.iter().chain(arguments);
+        let bare = Self {
+            binary: THIS_BUILD.into(),
+            arguments: all.map(ToString::to_string).collect(),
+            environment: Vec::new(),
+            lines: home.join("lines"),
+            url: String::new(),
+            child: None,
+            socket: None,
+            home: Some(home.to_owned()),
+        };
+        let with = |bare: Self, (name, value): &(&str, &str)| bare.with(name, value);
+        environment.iter().fold(bare, with)
     }
 
     /// With one more flag.
@@ -84,6 +105,7 @@ impl Process {
             url: String::new(),
             child: None,
             socket: None,
+            home: None,
         };
         twin.inheriting(socket)
     }
@@ -97,22 +119,21 @@ impl Process {
             .open(&self.lines)
             .expect("a file");
         let mut command = self.command();
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BOOKMARKET_")
-                || matches!(name.to_str(), Some("DATABASE_URL" | "NATS_URL"))
-            {
-                command.env_remove(name);
+        match &self.home {
+            Some(home) => {
+                command.env_clear().current_dir(home);
             }
+            None => forget_settings(&mut command),
         }
         command
             .envs(self.environment.iter().cloned())
             .args(&self.arguments);
         command.stdout(Stdio::null()).stderr(lines);
         self.child = Some(command.spawn().expect("it starts"));
-        let health = format!("{}/livez", self.url);
+        let known = Some(self.url.clone()).filter(|_| self.home.is_none());
         let lines = self.lines.clone();
         let child = self.child.as_mut().expect("just started");
-        until("an answer of /livez", STUCK, async || {
+        let url = until("an answer of /livez", STUCK, async || {
             if let Some(status) = child.try_wait().expect("its status") {
                 let lines = std::fs::read_to_string(&lines).unwrap_or_default();
                 panic!("it ended by itself: {status}\n{lines}");
@@ -121,13 +142,12 @@ impl Process {
             if shared && lives(&lines) == before {
                 return None;
             }
-            http.get(&health)
-                .send()
-                .await
-                .ok()
-                .filter(|answer| answer.status().is_success())
+            let url = known.clone().or_else(|| address(&lines))?;
+            let answer = http.get(format!("{url}/livez")).send().await.ok()?;
+            answer.status().is_success().then_some(url)
         })
         .await;
+        self.url = url;
     }
 
     /// The binary, or a shell that puts the socket where the binary looks for it and becomes the binary.
@@ -149,6 +169,20 @@ impl Process {
     /// How often it has begun to serve.
     fn lives(&self) -> usize {
         lives(&self.lines)
+    }
+
+    /// What it was given, as the system has it: its arguments, and its environment in the order of the alphabet.
+    pub(crate) fn given(&self) -> (Vec<String>, Vec<String>) {
+        let read = |what: &str| {
+            let words = std::fs::read_to_string(format!("/proc/{}/{what}", self.id()));
+            let words = words.expect("it runs");
+            let words = words.split_terminator('\0').map(str::to_owned);
+            words.collect::<Vec<_>>()
+        };
+        let (arguments, mut environment) = (read("cmdline"), read("environ"));
+        environment.sort_unstable();
+        // The first one is the program.
+        (arguments[1..].to_vec(), environment)
     }
 
     /// Its number.
@@ -196,6 +230,25 @@ impl Drop for Process {
 fn lives(lines: &Path) -> usize {
     let lines = std::fs::read_to_string(lines).unwrap_or_default();
     lines.lines().filter(|line| line.contains(SERVING)).count()
+}
+
+/// Where the latest life of a server says that it serves.
+fn address(lines: &Path) -> Option<String> {
+    let lines = std::fs::read_to_string(lines).ok()?;
+    let line = lines.lines().rfind(|line| line.contains(SERVING))?;
+    let (_, url) = line.split_once("url=\"")?;
+    Some(url.split('"').next()?.to_owned())
+}
+
+/// Whatever the environment of the tests says about a shop, it is not this one.
+fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BOOKMARKET_")
+            || matches!(name.to_str(), Some("DATABASE_URL" | "NATS_URL"))
+        {
+            command.env_remove(name);
+        }
+    }
 }
 
 pub(crate) fn free_port() -> u16 {

@@ -176,14 +176,5 @@ async fn queue_of(cluster: &Cluster) -> Wakeups {
 /// Waits until three servers keep the queue, and says which of them leads.
 async fn kept_by_three(cluster: &Cluster) -> usize {
     let client = connected(&cluster.url()).await;
-    let info = until("a queue with a leader", PATIENCE, async || {
-        let stream = client.jetstream().get_stream(STREAM).await.ok()?;
-        let info = stream.cached_info().clone();
-        let leader = info.cluster?.leader?;
-        Some((info.config.num_replicas, leader))
-    });
-    let (copies, leader) = info.await;
-    assert_eq!(copies, 3);
-    let leads = |nth: &usize| leader == Cluster::name_of(*nth);
-    (0..3).find(leads).expect("one of them")
+    Cluster::kept_by_all(&client, STREAM).await
 }
