@@ -55,6 +55,8 @@ impl Gauges {
             }
             metrics::counter!("bookmarket_projection_restarts_total", "view" => view.name)
                 .absolute(view.restarts);
+            metrics::counter!("bookmarket_projection_overtaken_total", "view" => view.name)
+                .absolute(view.overtaken);
             metrics::gauge!("bookmarket_projection_lag_positions", "view" => view.name)
                 .set(view.lag as f64);
             metrics::gauge!("bookmarket_projection_lag_seconds", "view" => view.name)
