@@ -56,8 +56,9 @@ pub(super) async fn asked(crew: &Crew, at: usize, path: &str) -> Option<Answer> 
 
 /// Whether a member projects a view.
 async fn projects(crew: &Crew, at: usize, view: &str) -> bool {
-    let status = asked(crew, at, &format!("/projections/{view}")).await;
-    status.is_some_and(|status| status.body["projection"]["state"] == "running")
+    let url = &crew.members[at].process.url;
+    let (name, label) = ("bookmarket_projection_active{", format!("view=\"{view}\""));
+    counted(&crew.town.http, url, name, &[label.as_str()]).await > 0.0
 }
 
 /// How many pages of a member were refused because somebody else had led the view on.
