@@ -34,6 +34,7 @@ pub(crate) struct Live {
     hurry: Notify,
     rebuild_wanted: Notify,
     restarts: AtomicU64,
+    overtaken: AtomicU64,
     activity: Mutex<Activity>,
     rebuild: Mutex<Option<RebuildProgress>>,
     rebuild_pulse: Arc<Pulse>,
@@ -80,6 +81,16 @@ impl Live {
     /// How often one of them was stuck.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// A page of this process's projector was refused, because the view has moved on without it.
+    pub(crate) fn was_overtaken(&self) {
+        self.overtaken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub(crate) fn overtaken(&self) -> u64 {
+        self.overtaken.load(Ordering::Relaxed)
     }
 
     pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {

@@ -126,6 +126,7 @@ async fn follow<P: Projection>(site: &Site) -> Result<Infallible, RunError> {
             }
             Paged::Verb => heed(site).await?,
             Paged::Fenced => {
+                live.was_overtaken();
                 stand_by::<P>(site, projector.generation()).await?;
                 projector = open::<P>(site).await?;
             }

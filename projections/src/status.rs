@@ -124,6 +124,8 @@ pub struct ProjectionStatus {
     pub rebuild_wanted: Option<String>,
     /// How often the projector of this process, or a rebuild that it began by itself, was stuck and began anew.
     pub restarts: u64,
+    /// How often a page of this process's projector was refused, because another one was faster or the table was replaced.
+    pub overtaken: u64,
 }
 
 /// What the store says of a view.
@@ -229,6 +231,7 @@ impl Site {
             rebuild: *self.live.rebuild(),
             rebuild_wanted: generation.and_then(|it| it.rebuild_wanted),
             restarts: self.live.restarts(),
+            overtaken: self.live.overtaken(),
         })
     }
 

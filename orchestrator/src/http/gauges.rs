@@ -1,7 +1,7 @@
 //! Measurements that are taken when somebody scrapes, not when something happens.
 
 use eventstore::EventStore;
-use projections::{LagReason, Projections};
+use projections::{LagReason, ProjectionState, Projections};
 use tokio::time::timeout;
 
 use super::operation::STORE_ANSWERS_WITHIN;
@@ -53,8 +53,12 @@ impl Gauges {
                 metrics::gauge!("bookmarket_projection_lag_reason", "view" => view.name, "reason" => reason.as_str())
                     .set(holds);
             }
+            let active = f64::from(u8::from(view.state == ProjectionState::Running));
+            metrics::gauge!("bookmarket_projection_active", "view" => view.name).set(active);
             metrics::counter!("bookmarket_projection_restarts_total", "view" => view.name)
                 .absolute(view.restarts);
+            metrics::counter!("bookmarket_projection_overtaken_total", "view" => view.name)
+                .absolute(view.overtaken);
             metrics::gauge!("bookmarket_projection_lag_positions", "view" => view.name)
                 .set(view.lag as f64);
             metrics::gauge!("bookmarket_projection_lag_seconds", "view" => view.name)

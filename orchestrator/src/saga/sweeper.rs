@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use eventstore::{EventStore, Lease};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use super::engine::Engine;
 use super::index::{Due, IndexError, SagaIndex};
 use super::meter;
 use super::plan::span;
+use crate::tenure::before;
 
 /// The lease all sweepers of one log compete for.
 const LEASE: &str = "saga-sweeper";
@@ -97,6 +99,7 @@ impl Sweeper {
         let mut lease;
         let mut left_alone = self.engine.left_alone();
         loop {
+            let end = Instant::now() + self.pace.lease;
             match self
                 .store
                 .try_lease(LEASE, self.owner, self.pace.lease)
@@ -108,10 +111,13 @@ impl Sweeper {
                     lease = None;
                 }
             }
-            if lease.is_some()
-                && let Err(error) = self.sweep().await
-            {
-                tracing::warn!(%error, "the sweep was cut short");
+            if lease.is_some() {
+                match before(end, self.sweep()).await {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => tracing::warn!(%error, "the sweep was cut short"),
+                    // Another process may sweep by now: this one was frozen, or the index took too long.
+                    None => tracing::warn!("a sweep was broken off: its turn is over"),
+                }
             }
             let mut pause = self.pace.every;
             if self.engine.left_alone() > left_alone {

@@ -126,13 +126,16 @@ impl Relay {
 
     /// Finds where to go on and goes on from there. Ends with what is in the way, or with nothing when told to stop.
     async fn attempt(&self, tenure: &Tenure, stop: &CancellationToken) -> (Option<Trouble>, bool) {
-        let from = match stop.run_until_cancelled(self.prepare()).await {
+        let preparing = tenure.hold(self.prepare());
+        let from = match stop.run_until_cancelled(preparing).await {
             None => return (None, false),
-            Some(Ok(from)) => from,
-            Some(Err(trouble)) => return (Some(trouble), false),
+            Some(None) => return (Some(Trouble::TurnOver), false),
+            Some(Some(Ok(from))) => from,
+            Some(Some(Err(trouble))) => return (Some(trouble), false),
         };
         let mut pump = pump::Pump::new(self, tenure, from);
-        let ended = pump.run(stop).await;
+        let ended = tenure.hold(pump.run(stop)).await;
+        let ended = ended.unwrap_or(Err(Trouble::TurnOver));
         (ended.err(), pump.acked() != from)
     }
 

@@ -60,7 +60,7 @@ impl<'a> Pump<'a> {
         self.acked
     }
 
-    /// Publishes until told to stop, or until something is in the way.
+    /// Publishes until told to stop, or until something is in the way; the caller sees to it that it is this process's turn.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> Result<(), Trouble> {
         self.connects.borrow_and_update();
         // With nothing to publish, nothing can be seen to be in the way. Otherwise the first acknowledgement tells.
@@ -80,7 +80,6 @@ impl<'a> Pump<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.remember().await,
-                () = self.tenure.over() => return Err(Trouble::TurnOver),
                 _ = self.connects.changed() => return Err(Trouble::Reconnected),
                 _ = remember.tick() => self.remember().await?,
                 _ = read_back.tick() => self.read_back().await?,

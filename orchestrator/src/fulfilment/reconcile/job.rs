@@ -52,12 +52,17 @@ impl Reconciler {
             }
             let pause = match &tenure {
                 Some(tenure) => {
-                    let work = self.work(tenure, &mut progress, &mut called_off);
+                    let work = tenure.hold(self.work(tenure, &mut progress, &mut called_off));
                     // Whatever it is in the middle of may be done twice, and the next one does it.
-                    if stop.run_until_cancelled(work).await.is_none() {
-                        break;
+                    match stop.run_until_cancelled(work).await {
+                        None => break,
+                        Some(Some(())) => every,
+                        // By the time that this process woke, somebody else may compare.
+                        Some(None) => {
+                            tracing::warn!("a comparison was broken off: its turn is over");
+                            every.min(LEASE_TTL)
+                        }
                     }
-                    every
                 }
                 // Whoever compares may vanish.
                 None => every.min(LEASE_TTL),

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventstore::testing::TestDatabase;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_postgres::{Client, NoTls};
 
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::published::{Published, Tally};
@@ -103,6 +105,13 @@ impl<N> Crew<N> {
         published.is_the_log().await.1
     }
 
+    /// A look at the tables of the log, and what keeps it open.
+    pub(super) async fn log(&self) -> (Client, JoinHandle<Result<(), tokio_postgres::Error>>) {
+        let connected = tokio_postgres::connect(&self.database.url(), NoTls).await;
+        let (log, connection) = connected.expect("connected");
+        (log, tokio::spawn(connection))
+    }
+
     /// Everybody who takes orders.
     pub(super) fn doors(&self) -> Vec<Customers> {
         let others = self.members.iter().filter(|member| member.roles == "api");
@@ -112,6 +121,13 @@ impl<N> Crew<N> {
             .chain(others)
             .collect()
     }
+}
+
+/// Who holds each turn now.
+pub(super) async fn held(log: &Client) -> BTreeMap<String, String> {
+    let held = "SELECT name, owner::text FROM log_leases WHERE expires_at > clock_timestamp()";
+    let rows = log.query(held, &[]).await.expect("leases");
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
 /// Vans that do not come while the test runs.

@@ -1,5 +1,7 @@
 //! Processes that are frozen for longer than anybody waits for them, and then wake up.
 
+mod turns;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use crate::broker::nats::Release;
 use crate::checker::Reply;
 use crate::soak::{self, size};
 use crate::storm::{MENDED, crowd, judged_but_for_repeats};
-use crate::town::{Answer, Customers, until};
+use crate::town::{Customers, until};
+use turns::{Turns, all_equal_a_replay, asked};
 
 /// Longer than every lease (the longest, of sweeper and reconciler, is 15 s), than the wait for a sign of life about a wake-up, and than the
 /// longest attempt at a step.
@@ -66,18 +69,11 @@ fn taken(events: &[Value]) -> Taken {
     taken
 }
 
-/// What a member says about itself now, if anything.
-async fn readyz(crew: &Crew, at: usize) -> Option<Answer> {
-    let url = format!("{}/readyz", crew.members[at].process.url);
-    let asked = crew.town.http.get(url).timeout(Duration::from_secs(1));
-    Some(Answer::of(asked.send().await.ok()?).await)
-}
-
 /// The member that relays now.
 async fn relaying(crew: &Crew) -> Option<usize> {
     for (at, member) in crew.members.iter().enumerate() {
         if member.roles == "relay"
-            && let Some(answer) = readyz(crew, at).await
+            && let Some(answer) = asked(crew, at, "/readyz").await
             && answer.body["broker"]["relay"]["phase"] == "active"
         {
             return Some(at);
@@ -90,7 +86,7 @@ async fn relaying(crew: &Crew) -> Option<usize> {
 async fn is_awake(crew: &Crew, at: usize) {
     let in_flight = "bookmarket_provider_calls_in_flight{";
     until("an end of what was frozen", MENDED, async || {
-        let ready = readyz(crew, at).await?.status == 200;
+        let ready = asked(crew, at, "/readyz").await?.status == 200;
         let url = &crew.members[at].process.url;
         let calls = counted(&crew.town.http, url, in_flight, &[]).await;
         (ready && calls < 1.0).then_some(())
@@ -117,9 +113,24 @@ fn come(
     coming.concat()
 }
 
-/// Half way through a crowd, a worker, a projector and the relay are frozen, and wake when the others have done all of it. A few more
-/// orders come then. Gives what customers were told, and how long nobody relayed.
-async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration) {
+/// What came of freezing them again and again.
+#[derive(Default)]
+struct Frozen {
+    /// What customers were told.
+    replies: Vec<Reply>,
+    /// The longest time in which nobody relayed.
+    slowest: Duration,
+    /// Turns that others had when their owners woke.
+    replaced: usize,
+    /// Pages that projectors wanted to store after they woke, and could not.
+    refused: f64,
+    /// Projectors that were frozen with a page half stored, which nobody else can get past.
+    half_stored: usize,
+}
+
+/// Half way through a crowd, a worker, a projector and a relay whose turn it is are frozen, and wake when the others have their turns
+/// and have done all of it. A few more orders come then.
+async fn freeze(crew: &Crew, turns: &Turns, round: usize, each: usize, told: &mut Frozen) {
     let first = round * (each + AFTERWARDS);
     let (during, afterwards) = (first..first + each, first + each..first + each + AFTERWARDS);
     let done = Arc::new(AtomicUsize::new(0));
@@ -128,30 +139,37 @@ async fn freeze(crew: &Crew, round: usize, each: usize) -> (Vec<Reply>, Duration
         (done.load(Ordering::Relaxed) >= each / 2).then_some(())
     })
     .await;
-    let relay = until("somebody who relays", MENDED, async || relaying(crew).await).await;
-    let frozen = [round % 2, 2 + round % 2, relay];
-    for at in frozen {
+    let holders = until("an owner of every turn", MENDED, async || {
+        turns.holders(crew, round).await
+    })
+    .await;
+    for at in holders.all() {
         crew.members[at].process.signal(Signal::STOP);
     }
     let since = Instant::now();
     until("another relay", MENDED, async || {
-        relaying(crew).await.filter(|now| *now != relay)
+        relaying(crew).await.filter(|now| *now != holders.relay)
     })
     .await;
-    let replaced = since.elapsed();
-    let mut replies = coming.await.expect("everybody went home");
+    told.slowest = told.slowest.max(since.elapsed());
+    told.replies
+        .extend(coming.await.expect("everybody went home"));
     // The others do what was theirs, without them.
     all_told(crew, during.end).await;
     tokio::time::sleep(FROZEN_FOR.saturating_sub(since.elapsed())).await;
-    for at in frozen {
+    let passed_on = turns.passed_on(crew, &holders).await;
+    for at in holders.all() {
         crew.members[at].process.signal(Signal::CONT);
     }
-    for at in frozen {
+    for at in holders.all() {
         is_awake(crew, at).await;
     }
-    replies.extend(come(crew.doors(), afterwards.clone(), &done).await);
+    let more = come(crew.doors(), afterwards.clone(), &done).await;
+    told.replies.extend(more);
     all_told(crew, afterwards.end).await;
-    (replies, replaced)
+    told.replaced += passed_on.turns;
+    told.half_stored += usize::from(passed_on.half_stored);
+    told.refused += holders.refused(crew).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,44 +181,46 @@ async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_w
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn frozen_again_and_again(release: Release) {
-    let mut crew = Crew::with_nats(release, setup()).await;
-    for roles in [
-        "worker",
-        "worker",
-        "projector",
-        "projector",
-        "relay",
-        "relay",
-    ] {
-        crew.hire(roles).await;
-    }
+    let setup = setup().shop(&["--reconcile-every", "2s"]);
+    let mut crew = Crew::with_nats(release, setup).await;
+    let turns = Turns::of(&mut crew).await;
     let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
     crew.town.faults(&slow).await;
     let (rounds, each) = (size(10), size(500));
-    let (mut replies, mut slowest) = (Vec::new(), Duration::ZERO);
+    let mut told = Frozen::default();
     for round in 0..rounds {
-        let (told, replaced) = freeze(&crew, round, each).await;
-        replies.extend(told);
-        slowest = slowest.max(replaced);
+        freeze(&crew, &turns, round, each, &mut told).await;
     }
-    let evidence = judged_but_for_repeats(&crew.town, replies).await;
+    let evidence = judged_but_for_repeats(&crew.town, std::mem::take(&mut told.replies)).await;
     let (taken, stream) = (taken(&evidence.events), crew.published().await);
+    let late_pages = turns.written_late("projection_generations").await;
+    let late_bookmarks = turns.written_late("log_bookmarks").await;
+    let views_equal = all_equal_a_replay(&crew).await;
     println!(
         "figure: many-frozen broker={release} rounds={rounds} orders={} attempts-taken-over={} stale-appends={} stale-publishes={} double={} \
-         unkeyed-double={} relay-replaced-within={slowest:.1?} stream-missing={} stream-double={}",
+         unkeyed-double={} relay-replaced-within={:.1?} stream-missing={} stream-double={} stale-view-writes={late_pages} \
+         stale-bookmarks={late_bookmarks} views-equal={views_equal} owners-replaced={} pages-refused={} pages-half-stored={}",
         rounds * (each + AFTERWARDS),
         taken.over,
         taken.stale,
         stream.stale,
         at_most_once(&evidence.ledger),
         more_than_once(&evidence.ledger, "send"),
+        told.slowest,
         stream.missing,
         stream.double,
+        told.replaced,
+        told.refused,
+        told.half_stored,
     );
     assert_eq!(at_most_once(&evidence.ledger), 0);
-    assert_eq!(taken.stale, 0);
+    assert_eq!((taken.stale, stream.stale), (0, 0));
+    assert_eq!((late_pages, late_bookmarks), (0, 0));
+    assert!(views_equal);
     assert!(taken.over > 0, "whoever was frozen had nothing in hand");
-    assert!(slowest < REPLACED_WITHIN, "{slowest:?}");
+    let met = told.refused > 0.0 || told.half_stored > 0;
+    assert!(met, "no projector woke with anything to store");
+    assert!(told.slowest < REPLACED_WITHIN, "{:?}", told.slowest);
 }
 
 #[test]

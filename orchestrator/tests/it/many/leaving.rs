@@ -1,6 +1,5 @@
 //! What a process that is told to go leaves to the others at once: its turns, and the wake-ups in its hands.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
@@ -8,10 +7,9 @@ use orchestrator::bus::wakeups::{ACK_WAIT, Delivery, Limits, Wakeups};
 use orchestrator::saga::dispatch::Wakeup;
 use rustix::process::Signal;
 use serde_json::json;
-use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use super::crew::{Crew, counted, effects, setup};
+use super::crew::{Crew, counted, effects, held, setup};
 use super::stopping::slow_order;
 use crate::broker::nats::Release;
 use crate::soak;
@@ -33,13 +31,6 @@ const HANDS: usize = 4;
 /// Left unsaid, a wake-up would come again 7 s after its holder has gone, which said every 3 s that it was still at it.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 2);
 
-/// Who holds each turn now.
-async fn held(log: &Client) -> BTreeMap<String, String> {
-    let held = "SELECT name, owner::text FROM log_leases WHERE expires_at > clock_timestamp()";
-    let rows = log.query(held, &[]).await.expect("leases");
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
-}
-
 /// Tells the first member to go, which it does in order.
 async fn leaves(crew: &mut Crew) {
     let mut leaving = crew.members.remove(0).process;
@@ -57,10 +48,7 @@ async fn a_process_that_goes_gives_its_turns_back_and_another_has_them_at_once()
 async fn gives_its_turns_back(release: Release) {
     let setup = setup().shop(&["--reconcile-every", "1s"]);
     let mut crew = Crew::with_nats(release, setup).await;
-    let (log, connection) = tokio_postgres::connect(&crew.database.url(), NoTls)
-        .await
-        .expect("connected");
-    let driver = tokio::spawn(connection);
+    let (log, driver) = crew.log().await;
     crew.hire(ALL).await;
     let first = until("every turn is taken", STUCK, async || {
         let held = held(&log).await;
