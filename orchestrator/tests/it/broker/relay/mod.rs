@@ -6,6 +6,7 @@ mod consumers;
 mod losses;
 mod obstacles;
 mod ordered;
+mod readers;
 mod speed;
 mod turns;
 mod world;
