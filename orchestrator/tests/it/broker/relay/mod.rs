@@ -7,6 +7,7 @@ mod losses;
 mod obstacles;
 mod ordered;
 mod readers;
+mod releases;
 mod speed;
 mod turns;
 mod world;
