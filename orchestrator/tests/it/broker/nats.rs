@@ -137,6 +137,12 @@ impl NatsServer {
         self.launch();
     }
 
+    /// Starts it again as another release, with what it has stored.
+    pub(crate) fn launch_as(&mut self, release: Release) {
+        self.release = release;
+        self.launch();
+    }
+
     /// Starts it again, with another limit to the size of a message.
     pub(crate) fn launch_with_payload(&mut self, payload: &'static str) {
         self.payload = payload;
@@ -193,6 +199,11 @@ impl NatsServer {
         drop(fs::remove_dir_all(self.store()));
         copy_tree(&copy.path().join("store"), &self.store());
         self.launch();
+    }
+
+    /// Whether there is a directory of this name in its store, such as that of a stream.
+    pub(crate) fn has_directory(&self, name: &str) -> bool {
+        has_directory(&self.store(), name)
     }
 
     fn store(&self) -> PathBuf {
@@ -341,6 +352,13 @@ fn says_who_it_is(address: SocketAddr) -> bool {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
+}
+
+/// What goes while it is looked at is not there.
+fn has_directory(under: &Path, name: &str) -> bool {
+    let entries = fs::read_dir(under).into_iter().flatten().flatten();
+    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+    folders.any(|it| it.file_name() == name || has_directory(&it.path(), name))
 }
 
 fn copy_tree(from: &Path, to: &Path) {

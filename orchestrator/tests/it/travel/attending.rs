@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aggregates::saga::Phase;
 use async_nats::jetstream::consumer::Info;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::bus::attendant::attend;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
@@ -22,7 +22,7 @@ use super::desk::Desk;
 use super::errands::Errands;
 use crate::broker::nats::{NatsServer, Release};
 use crate::town::{STUCK, until};
-use crate::wakeups::{connected, takes};
+use crate::wakeups::{FEW, connected, dropped, nobody_finishes, on_each_carrier_within, takes};
 
 /// One step, which somebody else begins.
 fn one_step(step: StepSpec) -> Definition {
@@ -177,16 +177,6 @@ async fn a_worker_takes_no_more_than_it_has_hands_for() {
     attending.await.expect("no panic");
 }
 
-/// Wake-ups that were dropped so far.
-fn dropped(counts: &PrometheusHandle) -> u64 {
-    let text = counts.render();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("bookmarket_wakeups_total") && line.contains("\"dropped\""));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .unwrap_or(0)
-}
-
 /// On one thread, so that everything is counted by the recorder of this test.
 #[tokio::test(flavor = "current_thread")]
 async fn a_wakeup_of_a_saga_that_gets_nowhere_is_put_off_until_it_was_delivered_too_often() {
@@ -227,66 +217,29 @@ async fn a_wakeup_of_a_saga_that_gets_nowhere_is_put_off_until_it_was_delivered_
     attending.await.expect("no panic");
 }
 
-/// Whoever has it says nothing, as one that has died, until it has been delivered too often.
-async fn nobody_finishes(wakeups: &Wakeups, limits: Limits) {
-    for attempt in 1..=limits.max_deliver {
-        let pulled = tokio::time::timeout(STUCK, wakeups.pull(1)).await;
-        let pulled = pulled.expect("a delivery");
-        assert_eq!(pulled[0].attempt, attempt);
-    }
-}
-
-const FEW: Limits = Limits {
-    ack_wait: Duration::from_millis(200),
-    max_deliver: 2,
-};
-
-#[tokio::test(flavor = "current_thread")]
-async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let counts = recorder.handle();
-    let _counting = metrics::set_default_local_recorder(&recorder);
-    for release in Release::EACH {
-        let nats = NatsServer::start(release);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, FEW);
-        takes(&wakeups).await;
-        assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));
-        let before = dropped(&counts);
-        nobody_finishes(&wakeups, FEW).await;
-        let nothing = tokio::time::timeout(FEW.ack_wait * 5, wakeups.pull(1)).await;
-        assert!(nothing.is_err(), "{nothing:?}");
-        assert_eq!(dropped(&counts), before + 1, "{release:?}");
-    }
-}
-
+/// On one thread likewise, and over each queue that there is.
 #[tokio::test(flavor = "current_thread")]
 async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let counts = recorder.handle();
     let _counting = metrics::set_default_local_recorder(&recorder);
-    for release in Release::EACH {
-        let nats = NatsServer::start(release);
-        let (log, client) = (Desk::open().await, connected(&nats.url()).await);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, FEW);
-        takes(&wakeups).await;
+    on_each_carrier_within(FEW, async |queue| {
+        let log = Desk::open().await;
         let spec = StepSpec::call("errand", Class::Retriable);
         let errands = Arc::new(Errands::new(one_step(spec), &[]));
         let before = dropped(&counts);
-        leave(&log, &errands, &wakeups, 1).await;
-        nobody_finishes(&wakeups, FEW).await;
+        leave(&log, &errands, &queue.here, 1).await;
+        nobody_finishes(&queue.there, FEW).await;
         // From here on there is somebody who would look at it, and is not told of it.
-        let (engine, stop) = (
-            engine(&log, &errands, Options::default()),
-            CancellationToken::new(),
-        );
-        let attending = tokio::spawn(attend(engine.clone(), wakeups, 4, stop.clone()));
+        let engine = engine(&log, &errands, Options::default());
+        let stop = CancellationToken::new();
+        let attending = attend(engine.clone(), queue.there.clone(), 4, stop.clone());
+        let attending = tokio::spawn(attending);
         until("the queue has given it up", STUCK, async || {
-            let info = consumer(&client).await;
-            let empty = info.num_pending == 0 && info.num_ack_pending == 0;
-            (empty && dropped(&counts) > before).then_some(())
+            (dropped(&counts) > before).then_some(())
         })
         .await;
-        assert_eq!(dropped(&counts), before + 1, "{release:?}");
+        assert_eq!(dropped(&counts), before + 1);
         assert_eq!(errands.count("errand"), 0, "nobody was told");
         let sweeping = log.sweep(&engine, stop.clone());
         let id = errands.begun("errand", 1).await[0];
@@ -294,10 +247,12 @@ async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends
         let rest = running.wait_for(|now| now.state.is_finished());
         let rest = tokio::time::timeout(STUCK, rest).await.expect("it ends");
         let phase = rest.expect("it is for this build").state.phase;
-        assert_eq!(phase, Phase::Completed, "{release:?}");
+        assert_eq!(phase, Phase::Completed);
         assert_eq!(errands.count("errand"), 1);
+        assert_eq!(dropped(&counts), before + 1);
         stop.cancel();
         attending.await.expect("no panic");
         sweeping.await.expect("no panic");
-    }
+    })
+    .await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::wakeups::{Delivery, Limits, Wakeups};
 use orchestrator::saga::dispatch::Wakeup;
@@ -23,24 +24,35 @@ pub(super) const LIMITS: Limits = Limits {
     max_deliver: MAX_DELIVER,
 };
 
+/// Of a queue that soon gives up what nobody says a word about.
+pub(crate) const FEW: Limits = Limits {
+    ack_wait: Duration::from_millis(200),
+    max_deliver: 2,
+};
+
 /// A queue as two processes see it.
-pub(super) struct Queue {
-    pub(super) here: Wakeups,
-    pub(super) there: Wakeups,
+pub(crate) struct Queue {
+    pub(crate) here: Wakeups,
+    pub(crate) there: Wakeups,
 }
 
 /// Runs a test against a fresh queue of each carrier.
 pub(super) async fn on_each_carrier(test: impl AsyncFn(&Queue)) {
-    test(&local()).await;
+    on_each_carrier_within(LIMITS, test).await;
+}
+
+/// The same with limits of its own.
+pub(crate) async fn on_each_carrier_within(limits: Limits, test: impl AsyncFn(&Queue)) {
+    test(&local(limits)).await;
     for release in Release::EACH {
         let nats = NatsServer::start(release);
-        test(&remote(&nats).await).await;
+        test(&remote(&nats, limits).await).await;
     }
 }
 
 /// Two processes with a connection each.
-async fn remote(nats: &NatsServer) -> Queue {
-    let end = async || usable(connected(&nats.url()).await).await;
+async fn remote(nats: &NatsServer, limits: Limits) -> Queue {
+    let end = async || usable_within(connected(&nats.url()).await, limits).await;
     Queue {
         here: end().await,
         there: end().await,
@@ -49,7 +61,11 @@ async fn remote(nats: &NatsServer) -> Queue {
 
 /// A queue that takes what is published; before, it refuses.
 pub(super) async fn usable(broker: Broker) -> Wakeups {
-    let wakeups = Wakeups::jetstream(broker, 1, LIMITS);
+    usable_within(broker, LIMITS).await
+}
+
+async fn usable_within(broker: Broker, limits: Limits) -> Wakeups {
+    let wakeups = Wakeups::jetstream(broker, 1, limits);
     takes(&wakeups).await;
     wakeups
 }
@@ -99,8 +115,27 @@ pub(super) async fn carries(from: &Wakeups, to: &Wakeups) {
 }
 
 /// Within one process both ends are the same queue.
-fn local() -> Queue {
-    let here = Wakeups::local_with(LIMITS);
+fn local(limits: Limits) -> Queue {
+    let here = Wakeups::local_with(limits);
     let there = here.clone();
     Queue { here, there }
+}
+
+/// Whoever has the one wake-up says nothing, as one that has died, until it has been delivered too often.
+pub(crate) async fn nobody_finishes(wakeups: &Wakeups, limits: Limits) {
+    for attempt in 1..=limits.max_deliver {
+        let pulled = timeout(STUCK, wakeups.pull(1)).await;
+        let pulled = pulled.expect("a delivery");
+        assert_eq!(pulled[0].attempt, attempt);
+    }
+}
+
+/// Wake-ups that were dropped so far.
+pub(crate) fn dropped(counts: &PrometheusHandle) -> u64 {
+    let text = counts.render();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("bookmarket_wakeups_total") && line.contains("\"dropped\""));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::bus::wakeups::{Delivery, Wakeups};
 use orchestrator::saga::dispatch::Wakeup;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::carriers::{ACK_WAIT, MAX_DELIVER, on_each_carrier};
+use super::carriers::{
+    ACK_WAIT, FEW, MAX_DELIVER, dropped, nobody_finishes, on_each_carrier, on_each_carrier_within,
+};
 use crate::town::STUCK;
 
 fn some() -> Wakeup {
@@ -130,20 +133,44 @@ async fn what_is_put_off_comes_again_when_its_time_has_come() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_delivered_too_often_is_dropped() {
+/// On one thread, so that everything is counted by the recorder of this test.
+#[tokio::test(flavor = "current_thread")]
+async fn what_was_put_off_too_often_is_dropped_and_counted_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
     on_each_carrier(async |queue| {
+        let before = dropped(&counts);
         queue.here.publish(some());
         for attempt in 1..=MAX_DELIVER {
             let delivery = next(&queue.there).await;
             assert_eq!(delivery.attempt, attempt);
+            assert_eq!(dropped(&counts), before);
             delivery.later(Duration::ZERO).await;
         }
         nothing_comes(&queue.there).await;
+        assert_eq!(dropped(&counts), before + 1);
         // The queue itself goes on.
         let other = some();
         queue.here.publish(other.clone());
         assert_eq!(next(&queue.there).await.wakeup, other);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    on_each_carrier_within(FEW, async |queue| {
+        let before = dropped(&counts);
+        assert!(queue.here.publish(some()));
+        nobody_finishes(&queue.there, FEW).await;
+        assert_eq!(dropped(&counts), before);
+        let nothing = timeout(FEW.ack_wait * 5, queue.there.pull(1)).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        assert_eq!(dropped(&counts), before + 1);
     })
     .await;
 }

@@ -5,4 +5,6 @@ mod contract;
 mod outages;
 mod refusals;
 
-pub(crate) use carriers::{connected, takes};
+pub(crate) use carriers::{
+    FEW, connected, dropped, nobody_finishes, on_each_carrier_within, takes,
+};

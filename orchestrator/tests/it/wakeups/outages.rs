@@ -10,10 +10,10 @@ use orchestrator::saga::dispatch::Wakeup;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::carriers::{LIMITS, carries, connected, usable};
+use super::carriers::{LIMITS, carries, connected, takes, usable};
 use crate::broker::connect;
 use crate::broker::nats::{NatsServer, Release};
-use crate::town::STUCK;
+use crate::town::{STUCK, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_was_deleted_restarted_or_wiped_is_made_again() {
@@ -26,14 +26,36 @@ async fn a_queue_that_was_deleted_restarted_or_wiped_is_made_again() {
         let context: &jetstream::Context = broker.jetstream();
         let consumer = context.delete_consumer_from_stream(CONSUMER, STREAM);
         consumer.await.expect("it was there");
+        is_told_and_over(&there).await;
         carries(&here, &there).await;
         context.delete_stream(STREAM).await.expect("it was there");
+        is_told_and_over(&there).await;
         carries(&here, &there).await;
         nats.kill();
         nats.launch();
         carries(&here, &there).await;
         nats.wipe();
         carries(&there, &here).await;
+    }
+}
+
+/// Waits until whoever pulls has found out that something is gone and says so, and until nothing is in the way any more.
+async fn is_told_and_over(wakeups: &Wakeups) {
+    let standing = wakeups.standing().expect("a broker's");
+    let pulling = tokio::spawn(pull_on(wakeups.clone()));
+    until("word of what is gone", STUCK, async || {
+        standing.report().trouble
+    })
+    .await;
+    takes(wakeups).await;
+    pulling.abort();
+}
+
+async fn pull_on(wakeups: Wakeups) {
+    loop {
+        for delivery in wakeups.pull(10).await {
+            delivery.ack().await;
+        }
     }
 }
 

@@ -1,18 +1,18 @@
-//! Consumers of the stream as README has them: what is put off and comes after others, what comes twice, and a consumer that is gone
-//! half way change nothing of what a reader makes of the log.
+//! Consumers of the stream as README has them: what comes twice, late, in another order or not at all, and a consumer that is gone half
+//! way change nothing of what a reader makes of the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
-use async_nats::jetstream::{AckKind, Message};
 use eventstore::testing::TestLog;
-use fastrand::Rng;
 use futures_util::StreamExt as _;
-use orchestrator::bus::relay::message::{POSITION, STREAM};
+use orchestrator::bus::relay::message::STREAM;
 use tokio::time::timeout;
 
+use super::readers::{Latest, Luck, Reader, Seen};
 use super::world::{Running, World, settings};
 use crate::broker::PATIENCE;
 use crate::broker::nats::{NatsServer, Release};
@@ -23,44 +23,67 @@ const NAME: &str = "reader";
 
 /// Short, so that what is not acknowledged comes again while the test runs.
 const ACK_WAIT: Duration = Duration::from_millis(400);
-/// For how long something is put off: others overtake it.
-const PUT_OFF: Duration = Duration::from_millis(20);
 /// In hand at once, and of that with one question, which stays open for so long.
 const IN_HAND: i64 = 32;
 const BATCH: usize = 16;
 const ASK_FOR: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_takes_only_what_is_next_reads_the_log_whatever_is_put_off_or_comes_twice() {
-    for release in Release::EACH {
-        let (_server, world, relay) = filled(release).await;
-        let mut reader = Reader::new(dice(11, 0));
-        let consumer = consumer(&world, reader.config()).await;
-        reader.reads_all(&world, &consumer).await;
-        relay.stop().await;
-    }
+async fn a_reader_to_whom_events_come_twice_takes_each_once() {
+    let luck = Luck {
+        twice: 10,
+        ..Luck::GOOD
+    };
+    reads_all_with("twice", luck, |seen| seen.twice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_to_whom_events_come_late_takes_what_is_next_all_the_same() {
+    let luck = Luck {
+        late: 10,
+        ..Luck::GOOD
+    };
+    reads_all_with("late", luck, |seen| seen.late).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_to_whom_events_come_in_another_order_takes_them_in_that_of_the_log() {
+    let luck = Luck {
+        reordered: 10,
+        ..Luck::GOOD
+    };
+    reads_all_with("reordered", luck, |seen| seen.overtaken).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_to_whom_events_are_lost_on_the_way_takes_them_when_they_come_again() {
+    let luck = Luck {
+        lost: 3,
+        ..Luck::GOOD
+    };
+    reads_all_with("lost", luck, |seen| seen.lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place() {
     for release in Release::EACH {
         let (_server, world, relay) = filled(release).await;
-        let mut reader = Reader::new(dice(12, 0));
-        let first = consumer(&world, reader.config()).await;
-        read(&first, async |message| {
-            reader.see(&message).await;
+        let mut reader = Reader::new(dice(12, 0), Luck::BAD);
+        let first = consumer(&world, from(reader.next())).await;
+        read(&first, async |messages| {
+            reader.see_all(messages).await;
             reader.story.len() < EVENTS / 2
         })
         .await;
         let in_hand = batch(&first).await;
         delete_consumer(&world).await;
         assert!(!in_hand.is_empty());
-        for message in in_hand {
-            // What it says goes nowhere now; what it takes it has.
-            reader.see(&message).await;
-        }
-        let second = consumer(&world, reader.config()).await;
-        reader.reads_all(&world, &second).await;
+        // What it says goes nowhere now; what it takes it has.
+        reader.see_all(in_hand).await;
+        let second = consumer(&world, from(reader.next())).await;
+        read_to_the_end(&second, &mut reader).await;
+        assert_eq!(reader.story, story(&world).await);
+        reader.seen().of_all_kinds();
         relay.stop().await;
     }
 }
@@ -79,14 +102,19 @@ async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends
             world.append_events(events).await;
         }
         world.caught_up().await;
-        let mut latest = Latest::new(dice(13, 0));
+        // It waits for nothing that is lost, so that more may be.
+        let luck = Luck {
+            lost: 10,
+            ..Luck::BAD
+        };
+        let mut latest = Latest::new(dice(13, 0), luck);
         let noted = Config {
             filter_subject: "bookmarket.events.order.Noted".to_owned(),
             ..from(1)
         };
         let consumer = consumer(&world, noted).await;
-        read(&consumer, async |message| {
-            latest.see(&message).await;
+        read(&consumer, async |messages| {
+            latest.see_all(messages).await;
             true
         })
         .await;
@@ -98,9 +126,36 @@ async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends
             }
         }
         assert_eq!(latest.known, expected);
-        latest.seen.of_all_kinds();
+        latest.seen().of_all_kinds();
         relay.stop().await;
     }
+}
+
+/// A reader with this luck has all of the log in the end, and so much of it did happen to it.
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn reads_all_with(kind: &str, luck: Luck, happened: fn(&Seen) -> usize) {
+    for release in Release::EACH {
+        let (_server, world, relay) = filled(release).await;
+        let mut reader = Reader::new(dice(11, 0), luck);
+        let consumer = consumer(&world, from(reader.next())).await;
+        read_to_the_end(&consumer, &mut reader).await;
+        let (log, befell) = (story(&world).await, happened(&reader.seen()));
+        let (twice, missing) = tally(&reader.story, &log);
+        println!(
+            "figure: events kind={kind} broker={release:?} events={} befell={befell} taken-twice={twice} lost={missing}",
+            log.len()
+        );
+        assert!(befell > 0, "{release:?}: {:?}", reader.seen());
+        assert_eq!(reader.story, log, "{release:?}: {:?}", reader.seen());
+        relay.stop().await;
+    }
+}
+
+/// What was taken more than once, and what was not taken.
+fn tally(taken: &[(String, String)], log: &[(String, String)]) -> (usize, usize) {
+    let distinct: BTreeSet<_> = taken.iter().collect();
+    let missing = log.iter().filter(|event| !distinct.contains(event));
+    (taken.len() - distinct.len(), missing.count())
 }
 
 /// A broker that has so many events of a log, of which one relay keeps it up to date.
@@ -111,147 +166,6 @@ async fn filled(release: Release) -> (NatsServer, World, Running) {
     world.append(EVENTS).await;
     world.caught_up().await;
     (server, world, relay)
-}
-
-/// What came to a reader other than once and in order.
-#[derive(Debug, Default)]
-struct Seen {
-    twice: usize,
-    overtaken: usize,
-}
-
-impl Seen {
-    fn of_all_kinds(&self) {
-        assert!(self.twice > 0 && self.overtaken > 0, "{self:?}");
-    }
-}
-
-/// Reads all of it: takes exactly the next, puts off what is further, skips what is less.
-struct Reader {
-    dice: Rng,
-    seen: Seen,
-    /// What it has taken, with the stream of each: whatever it made of that would be the same.
-    story: Vec<(String, String)>,
-}
-
-impl Reader {
-    fn new(dice: Rng) -> Reader {
-        Reader {
-            dice,
-            seen: Seen::default(),
-            story: Vec::new(),
-        }
-    }
-
-    /// The position that it takes next: everything before it is in the story.
-    fn next(&self) -> u64 {
-        self.story.len() as u64 + 1
-    }
-
-    /// A consumer from its own place on.
-    fn config(&self) -> Config {
-        from(self.next())
-    }
-
-    async fn see(&mut self, message: &Message) {
-        let position: u64 = number(message, POSITION);
-        if position < self.next() {
-            self.seen.twice += 1;
-            say(message, AckKind::Ack).await;
-        } else if position > self.next() {
-            self.seen.overtaken += 1;
-            say(message, put_off()).await;
-        } else {
-            let word = luck(&mut self.dice);
-            if takes(word.as_ref()) {
-                self.take(message);
-            }
-            if let Some(word) = word {
-                say(message, word).await;
-            }
-        }
-    }
-
-    /// To the end, where it has all of the log, however that came to it.
-    async fn reads_all(&mut self, world: &World, consumer: &PullConsumer) {
-        read(consumer, async |message| {
-            self.see(&message).await;
-            true
-        })
-        .await;
-        assert_eq!(self.story, story(world).await);
-        self.seen.of_all_kinds();
-    }
-
-    fn take(&mut self, message: &Message) {
-        let stream = header(message, "ce-subject").to_owned();
-        self.story.push((stream, body(message)));
-    }
-}
-
-/// Reads one type, so that it sees gaps: of each stream it keeps what has the highest version.
-struct Latest {
-    dice: Rng,
-    seen: Seen,
-    known: BTreeMap<String, (i64, String)>,
-    /// Positions that it has taken, to tell what comes twice from what was overtaken.
-    taken: BTreeSet<u64>,
-}
-
-impl Latest {
-    fn new(dice: Rng) -> Latest {
-        Latest {
-            dice,
-            seen: Seen::default(),
-            known: BTreeMap::new(),
-            taken: BTreeSet::new(),
-        }
-    }
-
-    async fn see(&mut self, message: &Message) {
-        let stream = header(message, "ce-subject");
-        let version: i64 = number(message, "bookmarket-version");
-        let position: u64 = number(message, POSITION);
-        let known = self.known.get(stream).map(|(version, _)| *version);
-        if known.is_some_and(|known| version <= known) {
-            let twice = self.taken.contains(&position);
-            self.seen.twice += usize::from(twice);
-            self.seen.overtaken += usize::from(!twice);
-            say(message, AckKind::Ack).await;
-            return;
-        }
-        let word = luck(&mut self.dice);
-        if takes(word.as_ref()) {
-            let known = (version, body(message));
-            self.known.insert(stream.to_owned(), known);
-            self.taken.insert(position);
-        }
-        if let Some(word) = word {
-            say(message, word).await;
-        }
-    }
-}
-
-/// What a reader says to a message that it could take: that it has taken it, that it should come later, or, having taken it, nothing.
-fn luck(dice: &mut Rng) -> Option<AckKind> {
-    match dice.u8(0..10) {
-        0 => Some(put_off()),
-        1 => None,
-        _ => Some(AckKind::Ack),
-    }
-}
-
-/// Whether it has taken what it says this to.
-fn takes(word: Option<&AckKind>) -> bool {
-    !matches!(word, Some(AckKind::Nak(_)))
-}
-
-fn put_off() -> AckKind {
-    AckKind::Nak(Some(PUT_OFF))
-}
-
-async fn say(message: &Message, word: AckKind) {
-    message.ack_with(word).await.expect("it is sent");
 }
 
 pub(super) fn header<'a>(message: &'a Message, name: &str) -> &'a str {
@@ -292,14 +206,21 @@ async fn delete_consumer(world: &World) {
     deleted.expect("it was there");
 }
 
-/// Shows the reader what comes, until there is nothing that could still come or it did not want more at the end of a batch.
-async fn read(consumer: &PullConsumer, mut wants_more: impl AsyncFnMut(Message) -> bool) {
+/// Shows the reader everything that comes.
+async fn read_to_the_end(consumer: &PullConsumer, reader: &mut Reader) {
+    read(consumer, async |messages| {
+        reader.see_all(messages).await;
+        true
+    })
+    .await;
+}
+
+/// Shows what comes for each question, until there is nothing that could still come or no more is wanted.
+async fn read(consumer: &PullConsumer, mut wants_more: impl AsyncFnMut(Vec<Message>) -> bool) {
     let all = async {
         let mut more = true;
         while more && left(consumer).await > 0 {
-            for message in batch(consumer).await {
-                more = wants_more(message).await;
-            }
+            more = wants_more(batch(consumer).await).await;
         }
     };
     timeout(PATIENCE, all).await.expect("it comes to an end");

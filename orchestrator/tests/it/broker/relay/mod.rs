@@ -6,6 +6,8 @@ mod consumers;
 mod losses;
 mod obstacles;
 mod ordered;
+mod readers;
+mod releases;
 mod speed;
 mod turns;
 mod world;
