@@ -233,9 +233,12 @@ fn engine(desk: &Desk, errands: &Arc<Errands>, options: Options) -> Engine {
 }
 
 async fn start(engine: &Engine, sagas: usize) {
-    let start = |_| engine.start("errands", Uuid::now_v7(), Value::Null, Vec::new());
-    for started in join_all((0..sagas).map(start)).await {
-        drop(started.expect("it starts"));
+    let ids: Vec<Uuid> = (0..sagas).map(|_| Uuid::now_v7()).collect();
+    for some in ids.chunks(250) {
+        let start = |id: &Uuid| engine.start("errands", *id, Value::Null, Vec::new());
+        for started in join_all(some.iter().map(start)).await {
+            drop(started.expect("it starts"));
+        }
     }
 }
 
@@ -284,12 +287,16 @@ async fn a_backlog_that_nobody_can_be_told_of_does_not_fill_the_memory_of_whoeve
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
+fn rest(engine: &Engine) -> Option<()> {
+    (engine.live() == 0).then_some(())
+}
+
 /// As when all wait for the same participant, and it comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn timers_that_end_at_once_do_not_fill_the_memory_and_none_is_lost() {
     let desk = Desk::open().await;
     let looks = RetryPolicy::new(Duration::from_secs(60), Duration::from_secs(900));
-    let reply = StepSpec::awaiting("reply", Class::Retriable, looks);
+    let reply = StepSpec::awaiting("reply", Class::Retriable, looks).concurrency(CALLS);
     let mut errands = slow(Some(reply));
     errands.looks = |ran| match ran {
         ran if ran > HOUR => Probe::Done(Value::Null),
@@ -307,8 +314,7 @@ async fn timers_that_end_at_once_do_not_fill_the_memory_and_none_is_lost() {
     let engine = engine(&desk, &errands, options);
     let sagas = soak::size(5_000);
     start(&engine, sagas).await;
-    let resting = async || (engine.live() == 0).then_some(());
-    until("all of them wait", STUCK * 2, resting).await;
+    until("all of them wait", STUCK * 2, async || rest(&engine)).await;
     clock.advance_to(clock.now() + chrono::Duration::hours(2));
     let mut most = 0;
     for nth in 1..=sagas {
@@ -316,7 +322,7 @@ async fn timers_that_end_at_once_do_not_fill_the_memory_and_none_is_lost() {
         most = most.max(engine.live());
         errands.let_go("errand");
     }
-    until("all of them end", STUCK, resting).await;
+    until("all of them end", STUCK, async || rest(&engine)).await;
     assert!((CALLS..=PLACES).contains(&most), "{most} at once");
     assert_eq!(errands.count("errand"), sagas);
 }
