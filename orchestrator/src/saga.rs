@@ -25,6 +25,7 @@ pub mod index;
 mod meter;
 mod news;
 pub mod observer;
+mod places;
 pub mod plan;
 pub mod preflight;
 mod registry;

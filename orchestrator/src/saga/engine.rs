@@ -21,6 +21,7 @@ use super::definition::{DefinitionError, RecordError, Saga};
 use super::dispatch::{Begins, Dispatch, Rest};
 use super::meter;
 use super::observer::Observer;
+use super::places::{PLACES, Place, Places};
 use super::plan::span;
 use super::registry::{Registry, Slot, lock};
 use super::task::{New, Opening, Task};
@@ -42,6 +43,8 @@ pub struct Options {
     pub begins: Begins,
     /// How it wakes engines that begin the others; without, they are left to the sweeper.
     pub dispatch: Option<Arc<dyn Dispatch>>,
+    /// How many sagas woken by timers may have a task at once, and as many by the sweeper; more where the steps can carry more.
+    pub places: usize,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             observer: None,
             begins: Begins::All,
             dispatch: None,
+            places: PLACES,
         }
     }
 }
@@ -134,6 +138,7 @@ pub(super) struct Inner {
     pub(super) owner: Uuid,
     pub(super) registry: Registry,
     pub(super) timers: Timers,
+    pub(super) places: Places,
     /// No attempt begins any more.
     pub(super) stopping: CancellationToken,
     /// Everything ends where it stands.
@@ -173,6 +178,7 @@ impl Engine {
             owner: Uuid::now_v7(),
             registry: Registry::default(),
             timers: Timers::default(),
+            places: Places::new(options.places, &sagas),
             stopping: CancellationToken::new(),
             halted: CancellationToken::new(),
             left_alone: AtomicU64::new(0),
@@ -226,6 +232,7 @@ impl Engine {
                 domain,
                 answer,
             })),
+            None,
         );
         match opened.await {
             Ok(Ok(())) => Ok(Running {
@@ -249,7 +256,7 @@ impl Engine {
             }
             Ok(slot) => {
                 let snapshots = slot.publish.subscribe();
-                self.spawn(id, slot, Opening::Found);
+                self.spawn(id, slot, Opening::Found, None);
                 snapshots
             }
         };
@@ -331,9 +338,11 @@ impl Engine {
         ended.map(|(name, _)| *name).collect()
     }
 
-    pub(super) fn spawn(&self, id: Uuid, slot: Slot, opening: Opening) {
+    /// The task keeps the place, if it needs one.
+    pub(super) fn spawn(&self, id: Uuid, slot: Slot, opening: Opening, place: Option<Place>) {
         let engine = self.clone();
         self.inner.tasks.spawn(async move {
+            let _place = place;
             let inner = Arc::clone(&engine.inner);
             let halted = inner.halted.clone();
             let work =
@@ -348,18 +357,6 @@ impl Engine {
             meter::panic("task");
             inner.registry.remove(id, Rest::default());
             inner.timers.arm(id, inner.clock.now() + span(AFTER_PANIC));
-        });
-    }
-
-    fn keep_time(&self) {
-        let engine = self.clone();
-        self.accompany("the sagas' timers", async move {
-            loop {
-                let id = engine.inner.timers.next(engine.inner.clock.as_ref()).await;
-                if !engine.is_live(id) {
-                    engine.tell_here(id, None);
-                }
-            }
         });
     }
 }

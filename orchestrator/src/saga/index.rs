@@ -14,7 +14,7 @@ use super::view::{LeftAlone, LoadError, SAGA, Snapshot};
 const PAGE: usize = 1_000;
 
 /// A saga somebody has to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Due {
     /// Since when.
     pub at: DateTime<Utc>,

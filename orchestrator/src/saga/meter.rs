@@ -106,6 +106,11 @@ pub(super) fn unreadable() {
     counter!("saga_unreadable_total").increment(1);
 }
 
+/// What the sweeper found, by what it did about it.
+pub(super) fn swept(way: &'static str) {
+    counter!("saga_swept_total", "way" => way).increment(1);
+}
+
 pub(super) fn wedged(sagas: usize) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge of at most thousands")]
     gauge!("saga_wedged").set(sagas as f64);

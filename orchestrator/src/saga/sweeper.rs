@@ -3,7 +3,8 @@
 //! One process sweeps at a time, by a lease in the store; the others stand by. One that finds sagas which its build does not
 //! understand lets another have the lease for a while: perhaps that is a newer build, and nobody else would find them.
 
-use std::collections::HashMap;
+mod memory;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::index::{Due, IndexError, SagaIndex};
 use super::meter;
 use super::plan::span;
 use crate::tenure::before;
+use memory::{Memory, Turn, Way};
 
 /// The lease all sweepers of one log compete for.
 const LEASE: &str = "saga-sweeper";
@@ -62,6 +64,8 @@ impl Default for Pace {
 pub struct Sweep {
     /// Sagas that were woken, oldest first.
     pub woken: Vec<Uuid>,
+    /// How many of those were passed on before, and stayed due all the same.
+    pub in_vain: usize,
     /// How many have been due for so long that waking them does not seem to help.
     pub wedged: usize,
     /// The oldest of those, as many as are named in a report.
@@ -75,9 +79,10 @@ pub struct Sweeper {
     index: Arc<dyn SagaIndex>,
     pace: Pace,
     owner: Uuid,
-    /// When each was woken last, and for which time it was due then; as many as one `again_after` can hold.
-    woken: HashMap<Uuid, (DateTime<Utc>, DateTime<Utc>)>,
+    woken: Memory,
     reported: Option<DateTime<Utc>>,
+    /// When it was said last that wake-ups are passed on in vain.
+    doubted: Option<DateTime<Utc>>,
 }
 
 impl Sweeper {
@@ -89,8 +94,9 @@ impl Sweeper {
             index,
             pace,
             owner: Uuid::now_v7(),
-            woken: HashMap::new(),
+            woken: Memory::new(span(pace.again_after)),
             reported: None,
+            doubted: None,
         }
     }
 
@@ -143,27 +149,17 @@ impl Sweeper {
     /// Wakes what is due, oldest first, as much as the pace allows.
     pub async fn sweep(&mut self) -> Result<Sweep, IndexError> {
         let now = self.engine.inner.clock.now();
-        let again = span(self.pace.again_after);
-        self.woken.retain(|_, (at, _)| now < *at + again);
         // Those that are in hand or have just been woken may all be older than the rest and must not hide it.
         let limit = self.pace.batch + self.woken.len() + self.engine.live();
         let due = self.index.due(now - span(self.pace.grace), limit).await?;
+        self.woken.forget(&due, due.len() < limit, now);
         let wedged_since = now - span(self.pace.wedged_after);
         let wedged = due.iter().take_while(|due| due.at <= wedged_since);
         let mut sweep = Sweep {
             oldest: wedged.take(NAMED).copied().collect(),
             ..Sweep::default()
         };
-        for due in due {
-            // One that is due anew, because somebody wants something of it, is not one that was woken in vain.
-            let woken = self.woken.get(&due.id).is_some_and(|(_, at)| *at == due.at);
-            let known = self.engine.is_live(due.id) || woken;
-            if !known && sweep.woken.len() < self.pace.batch {
-                self.engine.wake_anywhere(due.id);
-                self.woken.insert(due.id, (now, due.at));
-                sweep.woken.push(due.id);
-            }
-        }
+        self.wake(&due, now, &mut sweep);
         if !sweep.oldest.is_empty() {
             sweep.wedged = self.index.count(wedged_since).await?;
         }
@@ -172,12 +168,48 @@ impl Sweeper {
         Ok(sweep)
     }
 
-    /// Once per `wedged_after`, so that the report does not drown what it is about.
+    /// What is not woken stays due, and is found by the next sweep.
+    fn wake(&mut self, due: &[Due], now: DateTime<Utc>, sweep: &mut Sweep) {
+        for due in due {
+            if sweep.woken.len() >= self.pace.batch {
+                return;
+            }
+            if self.engine.is_live(due.id) {
+                continue;
+            }
+            let turn = self.woken.turn(due, now);
+            let way = match turn {
+                Turn::Later => continue,
+                Turn::Anywhere if self.engine.pass_on(due.id) => Way::PassedOn,
+                Turn::Anywhere | Turn::Here if self.engine.wake_unasked(due.id) => Way::Here,
+                // Others may have their turn with those who can be told.
+                Turn::Here => continue,
+                // Nobody can be told, and there is no place here.
+                Turn::Anywhere => return,
+            };
+            sweep.in_vain += usize::from(turn == Turn::Here);
+            meter::swept(match (turn, way) {
+                (_, Way::PassedOn) => "passed-on",
+                (Turn::Here, Way::Here) => "passed-on-in-vain",
+                (_, Way::Here) => "here",
+            });
+            self.woken.note(*due, now, way);
+            sweep.woken.push(due.id);
+        }
+    }
+
+    /// Each once per `wedged_after`, so that the report does not drown what it is about.
     fn report(&mut self, sweep: &Sweep, now: DateTime<Utc>) {
-        let recently = self
-            .reported
-            .is_some_and(|at| now < at + span(self.pace.wedged_after));
-        if sweep.wedged == 0 || recently {
+        let pause = span(self.pace.wedged_after);
+        let recently = |last: Option<DateTime<Utc>>| last.is_some_and(|at| now < at + pause);
+        if sweep.in_vain > 0 && !recently(self.doubted) {
+            self.doubted = Some(now);
+            tracing::warn!(
+                count = sweep.in_vain,
+                "sagas stay due although their wake-ups were taken: they are not delivered, or a participant is away; waking them here"
+            );
+        }
+        if sweep.wedged == 0 || recently(self.reported) {
             return;
         }
         self.reported = Some(now);

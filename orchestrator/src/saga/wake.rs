@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::dispatch::{Rest, Wakeup};
 use super::engine::{Engine, Inner};
+use super::places::Place;
 use super::registry::{Inbox, Word};
 use super::task::Opening;
 
@@ -22,11 +23,19 @@ impl Engine {
         self.tell(id, Some(step));
     }
 
-    /// Like [`Engine::wake`], by whichever engine gets to it first where there are several.
-    pub fn wake_anywhere(&self, id: Uuid) {
-        if !self.inner.dispatch(Wakeup::of(id)) {
-            self.tell_here(id, None);
+    /// Has whichever engine gets to it first look at a saga. `false`: none can be told.
+    pub(super) fn pass_on(&self, id: Uuid) -> bool {
+        self.inner.dispatch(Wakeup::of(id))
+    }
+
+    /// Wakes a saga that nobody here asked for. `false`: there is no place for it now.
+    pub(super) fn wake_unasked(&self, id: Uuid) -> bool {
+        let place = self.inner.places.for_sweeper();
+        let has_place = place.is_some();
+        if has_place {
+            self.say_here(id, Word::Reload, place);
         }
+        has_place
     }
 
     /// Wakes a saga here and resolves when it has no task here any more. Dropping this stops nothing.
@@ -68,17 +77,17 @@ impl Engine {
         }
         match step {
             // A hint is in no log: dropped here, it would be lost until the step is looked at anyway.
-            Some(step) if others => self.say_here(id, Word::LookHere(step)),
+            Some(step) if others => self.say_here(id, Word::LookHere(step), None),
             step => self.tell_here(id, step),
         };
     }
 
     /// `None`: the engine is stopping.
-    pub(super) fn tell_here(&self, id: Uuid, step: Option<&str>) -> Option<Arc<Inbox>> {
-        self.say_here(id, step.map_or(Word::Reload, Word::Look))
+    fn tell_here(&self, id: Uuid, step: Option<&str>) -> Option<Arc<Inbox>> {
+        self.say_here(id, step.map_or(Word::Reload, Word::Look), None)
     }
 
-    fn say_here(&self, id: Uuid, word: Word<'_>) -> Option<Arc<Inbox>> {
+    fn say_here(&self, id: Uuid, word: Word<'_>, place: Option<Place>) -> Option<Arc<Inbox>> {
         if self.is_stopping() {
             return None;
         }
@@ -86,10 +95,24 @@ impl Engine {
             Ok(inbox) => inbox,
             Err(slot) => {
                 let inbox = Arc::clone(&slot.inbox);
-                self.spawn(id, slot, Opening::Found);
+                self.spawn(id, slot, Opening::Found, place);
                 inbox
             }
         })
+    }
+
+    pub(super) fn keep_time(&self) {
+        let engine = self.clone();
+        self.accompany("the sagas' timers", async move {
+            loop {
+                // First the place: until there is one, the timers stay where they are, and what they are for is due to the sweeper.
+                let place = engine.inner.places.for_timer().await;
+                let id = engine.inner.timers.next(engine.inner.clock.as_ref()).await;
+                if !engine.is_live(id) {
+                    engine.say_here(id, Word::Reload, place);
+                }
+            }
+        });
     }
 }
 
