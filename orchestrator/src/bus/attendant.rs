@@ -1,7 +1,6 @@
 //! Pulls wake-ups for an engine, and keeps each in hand while its saga has something to do.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -64,10 +63,7 @@ async fn pull(wakeups: &Wakeups, hands: &Semaphore) -> Vec<Delivery> {
 /// Looks at a saga until it rests, and says so all the while.
 async fn look(engine: &Engine, delivery: Delivery, put_off: &PutOff) {
     let wakeup = delivery.wakeup.clone();
-    let rest = tokio::select! {
-        rest = engine.attend(&wakeup) => rest,
-        never = keep_alive(&delivery) => match never {},
-    };
+    let rest = beating(&delivery, engine.attend(&wakeup)).await;
     if engine.is_stopping() {
         // Somebody else goes on at once.
         is_heard(delivery.later(Duration::ZERO)).await;
@@ -97,12 +93,19 @@ async fn look(engine: &Engine, delivery: Delivery, put_off: &PutOff) {
     }
 }
 
-/// Says again and again that it is still at it.
-async fn keep_alive(delivery: &Delivery) -> Infallible {
+/// Says again and again that this is under way. Its end is seen also while nobody hears that.
+async fn beating<T>(delivery: &Delivery, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
     let mut beats = interval_at(Instant::now() + BEAT_EVERY, BEAT_EVERY);
     loop {
-        beats.tick().await;
-        is_heard(delivery.beat()).await;
+        let beat = async {
+            beats.tick().await;
+            is_heard(delivery.beat()).await
+        };
+        tokio::select! {
+            output = &mut work => return output,
+            _ = beat => {}
+        }
     }
 }
 
