@@ -5,6 +5,7 @@ mod parts;
 mod providers;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,21 +33,14 @@ use crate::providers::http::SetupError;
 use crate::providers::simulator::ledger::LedgerError;
 use crate::saga::definition::{DefinitionError, Saga};
 use crate::workers::Workers;
+use parts::Door;
+use times::Times;
 
 /// File in a data directory that names the server holding it, so that commands find it.
 const SERVER_FILE: &str = "server.url";
 
-/// What is kept of the grace for the workers to end and give their leases back, so that others need not wait for them.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
 /// How often it is looked whether all parts still run.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A connection that was accepted a moment before the last may still have its first request on the way.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
-
-/// What --drain-delay leaves of the grace may be short; neither of the two above takes more of it than this part.
-const PART_OF_GRACE: u32 = 5;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +125,7 @@ pub struct App {
     http: Serving,
     stop_http: CancellationToken,
     pulling: Pulling,
-    drain_delay: Duration,
-    grace: Duration,
+    times: Times,
     server_file: Option<PathBuf>,
 }
 
@@ -157,7 +150,7 @@ impl App {
         codec::check()?;
         settings.check()?;
         let callers = Callers::load(settings.edge.api_tokens.as_deref())?;
-        let listener = parts::listen(&settings.edge, &callers).await?;
+        let door = parts::listen(&settings.edge, &callers).await?;
         let places = settings.store.places()?;
         let store = parts::open_log(&places.log, options).await?;
         let projections = parts::open_views(&places, &store).await?;
@@ -209,7 +202,7 @@ impl App {
             wakeups,
             stop: stop_pulling,
         };
-        App::serve(settings, &places, edge, workers, pulling, listener)
+        App::serve(settings, &places, edge, workers, pulling, door)
     }
 
     fn serve(
@@ -218,27 +211,25 @@ impl App {
         edge: Edge,
         workers: Workers,
         pulling: Pulling,
-        listener: tokio::net::TcpListener,
+        door: Door,
     ) -> Result<App, StartError> {
         let configured = settings.edge.listen;
-        let address = listener.local_addr().map_err(|source| StartError::Listen {
-            address: configured,
-            source,
-        })?;
+        let address = door
+            .listener
+            .local_addr()
+            .map_err(|source| StartError::Listen {
+                address: configured,
+                source,
+            })?;
         let stop_http = CancellationToken::new();
         let router = if settings.roles.has(Role::Api) {
             router(edge.clone())
         } else {
             operation_only(edge.clone())
         };
-        let (drain_delay, grace) = (settings.edge.drain_delay, settings.edge.shutdown_grace);
-        let limits = server::Limits {
-            connections: usize::from(settings.edge.max_connections),
-            // An idle connection holds the end up for all of it.
-            last_requests: within(LAST_REQUESTS.min(drain_delay), drain_delay, grace),
-            grace,
-        };
-        let serving = server::serve(listener, router, limits, stop_http.clone());
+        let times = Times::of(settings, door.is_shared);
+        let limits = times.of_server(usize::from(settings.edge.max_connections));
+        let serving = server::serve(door.listener, router, limits, stop_http.clone());
         let http = tokio::spawn(edge.health.watch("http", ticking(serving)));
         let http = http.map(Result::ok).boxed().shared();
         edge.health.enter(Phase::Ready);
@@ -249,8 +240,7 @@ impl App {
             http,
             stop_http,
             pulling,
-            drain_delay,
-            grace,
+            times,
             server_file: None,
         };
         app.server_file = app.announce(&settings.store.data_dir, places);
@@ -303,14 +293,15 @@ impl App {
     /// Takes it down in order: not ready, a while of serving as before, no new connections, finish what is in flight, no more
     /// wake-ups, of which those that nobody looked at go to others, then the sagas and the workers, who give their leases back.
     pub async fn stop(self) -> Ended {
-        let ends = Instant::now() + self.grace;
-        let deadline = ends - within(LAST_WORDS, self.drain_delay, self.grace);
+        let ends = Instant::now() + self.times.grace;
+        let deadline = ends - self.times.last_words();
         self.edge.health.enter(Phase::Draining);
-        sleep(self.drain_delay).await;
+        sleep(self.times.drain_delay).await;
         // Streams never end by themselves and would hold their connections open.
         self.edge.stop.cancel();
         self.stop_http.cancel();
         let mut left = Vec::new();
+        // Clients who are slow are cut off before; what is still open then is being worked on.
         let answered = timeout_at(deadline, self.http.clone()).await;
         match &answered {
             Ok(Some(Stopped::Drained)) => {}
@@ -357,11 +348,6 @@ impl App {
             Ended::Cut(left.join(", "))
         }
     }
-}
-
-/// So much of the grace, or less where there is little.
-fn within(wanted: Duration, drain_delay: Duration, grace: Duration) -> Duration {
-    wanted.min(grace.saturating_sub(drain_delay) / PART_OF_GRACE)
 }
 
 /// Resolves with the first part that has ended.

@@ -44,11 +44,15 @@ use crate::workers::Workers;
 /// How often the metrics recorder folds what was measured; without it memory grows with every measurement.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
+/// Where connections come in.
+pub(super) struct Door {
+    pub(super) listener: TcpListener,
+    /// Whoever had the socket before, or has it next, takes connections from the same queue.
+    pub(super) is_shared: bool,
+}
+
 /// Takes the address, unless that would let in everybody without anyone having said so.
-pub(super) async fn listen(
-    settings: &EdgeSettings,
-    callers: &Callers,
-) -> Result<TcpListener, StartError> {
+pub(super) async fn listen(settings: &EdgeSettings, callers: &Callers) -> Result<Door, StartError> {
     let inherited = inherited(settings.listen)?;
     let address = match &inherited {
         Some(listener) => local_addr(listener, settings.listen)?,
@@ -60,12 +64,17 @@ pub(super) async fn listen(
         }
         tracing::warn!(%address, "INSECURE: everyone who reaches this address may do everything");
     }
-    match inherited {
-        Some(listener) => Ok(listener),
+    let is_shared = inherited.is_some();
+    let listener = match inherited {
+        Some(listener) => listener,
         None => TcpListener::bind(address)
             .await
-            .map_err(|source| StartError::Listen { address, source }),
-    }
+            .map_err(|source| StartError::Listen { address, source })?,
+    };
+    Ok(Door {
+        listener,
+        is_shared,
+    })
 }
 
 /// The listening socket that whoever started this process passed on (`LISTEN_FDS`), so that none of its queue is lost while one

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::wakeups::{BEAT_EVERY, Delivery, MAX_DELIVER, Wakeups, count};
@@ -24,6 +24,10 @@ const SOON: Duration = Duration::from_secs(120);
 
 /// What this build does not understand is left to another one that pulls as well, longer with each time it comes here.
 const FOR_OTHERS: Duration = Duration::from_millis(500);
+
+/// How long a word about a delivery may take to be heard. While the broker is away nothing that is said gets anywhere, not even into the
+/// connection once that is full, and whoever waits for it keeps the hand that it has. A word that was not heard is no loss.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many may stay in the queue until their times, by the same argument.
 const PUT_OFF_MAX: usize = 256;
@@ -59,42 +63,55 @@ async fn pull(wakeups: &Wakeups, hands: &Semaphore) -> Vec<Delivery> {
 /// Looks at a saga until it rests, and says so all the while.
 async fn look(engine: &Engine, delivery: Delivery, put_off: &PutOff) {
     let wakeup = delivery.wakeup.clone();
-    let resting = engine.attend(&wakeup);
-    let mut resting = std::pin::pin!(resting);
-    let mut beats = interval_at(Instant::now() + BEAT_EVERY, BEAT_EVERY);
-    let rest = loop {
-        tokio::select! {
-            rest = &mut resting => break rest,
-            _ = beats.tick() => { delivery.beat().await; }
-        }
-    };
+    let rest = beating(&delivery, engine.attend(&wakeup)).await;
     if engine.is_stopping() {
         // Somebody else goes on at once.
-        delivery.later(Duration::ZERO).await;
+        is_heard(delivery.later(Duration::ZERO)).await;
         return;
     }
     let last = delivery.attempt >= MAX_DELIVER;
     match rest {
         Rest::Until(None) => {
-            delivery.ack().await;
+            is_heard(delivery.ack()).await;
         }
         _ if last => {
             count("dropped", 1);
-            delivery.ack().await;
+            is_heard(delivery.ack()).await;
         }
         Rest::LeftAlone => {
             let delay = FOR_OTHERS * delivery.attempt;
-            delivery.later(delay).await;
+            is_heard(delivery.later(delay)).await;
         }
         Rest::Until(Some(at)) => {
             let delay = (at - Utc::now()).to_std().unwrap_or_default();
             if delay > SOON || !put_off.admits(delay) {
-                delivery.ack().await;
-            } else if delivery.later(delay).await {
+                is_heard(delivery.ack()).await;
+            } else if is_heard(delivery.later(delay)).await {
                 engine.leave_timer(wakeup.saga, at);
             }
         }
     }
+}
+
+/// Says again and again that this is under way. Its end is seen also while nobody hears that.
+async fn beating<T>(delivery: &Delivery, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut beats = interval_at(Instant::now() + BEAT_EVERY, BEAT_EVERY);
+    loop {
+        let beat = async {
+            beats.tick().await;
+            is_heard(delivery.beat()).await
+        };
+        tokio::select! {
+            output = &mut work => return output,
+            _ = beat => {}
+        }
+    }
+}
+
+/// Whether what is said is known to be heard.
+async fn is_heard(word: impl Future<Output = bool>) -> bool {
+    timeout(HEARD_WITHIN, word).await.unwrap_or(false)
 }
 
 /// Counts what this process has put off, until its time.

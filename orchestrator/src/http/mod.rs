@@ -33,5 +33,6 @@ pub mod sagas;
 pub mod server;
 pub mod state;
 mod told;
+mod turn;
 pub mod views;
 pub mod webhooks;

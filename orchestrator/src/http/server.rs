@@ -3,18 +3,25 @@
 //! Our own because `axum::serve` gives hyper no timer, which switches its header timeout off: a client that sends
 //! its headers one byte a minute would then hold a connection, and a graceful shutdown, for ever.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::turn::{self, Turn};
 
 /// How long a client may take to send its request line and headers, and how long an idle kept-alive connection
 /// stays open (hyper counts both with the same clock).
@@ -30,10 +37,13 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// keep full.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often it is looked for clients who keep the server from its end.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// What was left when the server had stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Every connection was answered and closed.
+    /// Whatever had been asked was answered, and every connection closed.
     Drained,
     /// The grace period ran out; this many connections were cut.
     Cut(usize),
@@ -46,7 +56,11 @@ pub struct Limits {
     pub connections: usize,
     /// After the last connection was accepted, requests are still read from all of them for so long.
     pub last_requests: Duration,
-    /// After that, answering what is in flight may take so long.
+    /// After that, clients have so long to send the rest of what they are sending,
+    pub sending: Duration,
+    /// so long to take their answers,
+    pub reading: Duration,
+    /// and the server so long to make them.
     pub grace: Duration,
 }
 
@@ -59,16 +73,20 @@ pub async fn serve(
 ) -> Stopped {
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = connections.next_ended(), if !connections.open.is_empty() => {}
             (stream, slot) = accept(&listener, &slots) => {
-                let service = TowerToHyperService::new(router.clone());
+                let (router, turn) = (router.clone(), Arc::<Turn>::default());
+                let whose = Arc::clone(&turn);
+                let service = service_fn(move |request| {
+                    turn::answer(router.clone(), Arc::clone(&whose), request)
+                });
                 let connection = http().serve_connection(TokioIo::new(stream), service);
                 let watched = graceful.watch(connection);
-                connections.spawn(async move {
+                connections.add(turn, async move {
                     // An error here is the client's: a reset, a timeout, or bytes that are not HTTP.
                     if let Err(error) = watched.await {
                         tracing::debug!(%error, "a connection ended early");
@@ -81,18 +99,112 @@ pub async fn serve(
     // Refuses new connections at once instead of leaving them in the kernel's queue. If the socket was inherited, others have it too,
     // and the queue is theirs.
     drop(listener);
-    let all_gone = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(limits.last_requests, all_gone).await;
-    let drained = tokio::time::timeout(limits.grace, graceful.shutdown())
-        .await
-        .is_ok();
-    if drained {
-        return Stopped::Drained;
+    let all_gone = async {
+        while !connections.open.is_empty() {
+            connections.next_ended().await;
+        }
+    };
+    let _ = timeout(limits.last_requests, all_gone).await;
+    drain(graceful, connections, limits).await
+}
+
+/// Answers what is in flight, and closes what only its client keeps from its end.
+async fn drain(
+    graceful: GracefulShutdown,
+    mut connections: Connections,
+    limits: Limits,
+) -> Stopped {
+    let (since, mut too_slow) = (Instant::now(), 0);
+    let mut all_gone = std::pin::pin!(graceful.shutdown());
+    let mut looks = interval(LOOK_EVERY);
+    while since.elapsed() < limits.grace {
+        tokio::select! {
+            () = &mut all_gone => {
+                if too_slow > 0 {
+                    tracing::info!(too_slow, "clients that kept the end waiting were cut off");
+                }
+                return Stopped::Drained;
+            }
+            _ = looks.tick() => {}
+        }
+        let waited = since.elapsed();
+        too_slow += connections.close(|turn| {
+            let patience = if turn.is_sending() {
+                limits.sending
+            } else {
+                limits.reading
+            };
+            !turn.is_working() && waited >= patience
+        });
     }
-    while connections.try_join_next().is_some() {}
-    let cut = connections.len();
-    connections.shutdown().await;
+    connections.forget_ended();
+    let cut = connections.open.len();
+    connections.tasks.shutdown().await;
     Stopped::Cut(cut)
+}
+
+/// Those that are open.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Open>,
+}
+
+struct Open {
+    task: AbortHandle,
+    turn: Arc<Turn>,
+    /// When it was last looked at.
+    was_late: bool,
+}
+
+impl Connections {
+    fn add(&mut self, turn: Arc<Turn>, serving: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(serving);
+        let open = Open {
+            task,
+            turn,
+            was_late: false,
+        };
+        self.open.insert(open.task.id(), open);
+    }
+
+    /// Resolves when one has ended, at once where there is none. Cancel safe.
+    async fn next_ended(&mut self) {
+        if let Some(ended) = self.tasks.join_next_with_id().await {
+            self.forget(&ended);
+        }
+    }
+
+    fn forget_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(&ended);
+        }
+    }
+
+    fn forget(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        self.open.remove(&id);
+    }
+
+    /// Closes those that are late, and were at the last look: an answer that was ready a moment ago is still being written. Returns how
+    /// many those are.
+    fn close(&mut self, is_late: impl Fn(&Turn) -> bool) -> usize {
+        self.forget_ended();
+        let before = self.open.len();
+        self.open.retain(|_, open| {
+            let is_late = is_late(&open.turn);
+            let closes = is_late && open.was_late;
+            open.was_late = is_late;
+            if closes {
+                open.task.abort();
+            }
+            !closes
+        });
+        before - self.open.len()
+    }
 }
 
 fn http() -> http1::Builder {

@@ -77,3 +77,34 @@ async fn replaced_again_and_again(release: Release) {
     );
     assert_eq!(heard.failed, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_that_a_socket_changes_hands_although_no_delay_is_asked_for() {
+    changes_hands(size(30)).await;
+}
+
+#[expect(clippy::print_stdout, reason = "a figure of the long run")]
+async fn changes_hands(rounds: usize) {
+    let database = TestDatabase::create();
+    let setup = || Setup {
+        database: Some(database.url()),
+        ..Setup::default().shop(&["--payment-budget", "20s"])
+    };
+    let world = ["--simulated-handover-after", "1h"];
+    let mut town = Town::open(setup().world(&world)).await;
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("an address"));
+    let next = |town: &Town| town.another(&setup()).inheriting(&socket);
+    town.shop.kill();
+    town.shop = next(&town);
+    town.shop.start(&town.http).await;
+    let clients = Clients::come(&town.http, &town.shop.url);
+    for _ in 0..rounds {
+        clients.business().await;
+        let heir = next(&town);
+        replace(&mut town.shop, heir, &town.http).await;
+    }
+    let (replies, heard) = clients.leave().await;
+    judged(&town, replies).await;
+    println!("figure: handed-over-socket rounds={rounds} drain-delay=0s {heard}");
+    assert_eq!(heard.failed, 0);
+}

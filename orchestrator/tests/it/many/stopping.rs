@@ -1,11 +1,16 @@
 //! What a process does between SIGTERM and its end, as its clients see it.
 
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use eventstore::testing::TestDatabase;
 use rustix::process::Signal;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::crew::counted;
 use crate::town::{Customers, Process, STUCK, Setup, Town, order, until};
 
 /// Serving as before, but for `/readyz`.
@@ -17,11 +22,20 @@ const GRACE: Duration = Duration::from_secs(8);
 /// What a busy machine may add to a time that is over: starting to end, and being seen to have ended.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// A connection of one's own; nothing where nobody takes it.
+async fn connect(process: &Process) -> Option<TcpStream> {
+    let address = process.url.strip_prefix("http://").expect("an address");
+    TcpStream::connect(address).await.ok()
+}
+
 /// Status line and headers of an answer, in small letters; nothing where nobody takes the connection.
 async fn ask(process: &Process, path: &str) -> Option<String> {
-    let address = process.url.strip_prefix("http://").expect("an address");
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n");
+    ask_on(&mut connect(process).await?, "GET", path).await
+}
+
+/// The same on a connection that there is. Only what has no body leaves it fit for the next question.
+async fn ask_on(stream: &mut TcpStream, method: &str, path: &str) -> Option<String> {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
@@ -153,8 +167,7 @@ async fn a_connection_on_which_nobody_asks_anything_keeps_no_process_from_ending
     // What is left of the grace is no longer than what last requests may take where there is time.
     let setup = Setup::patient().shop(&["--drain-delay", "2s", "--shutdown-grace", "3s"]);
     let mut town = Town::open(setup).await;
-    let address = town.shop.url.strip_prefix("http://").expect("an address");
-    let mut idle = TcpStream::connect(address).await.expect("a connection");
+    let mut idle = connect(&town.shop).await.expect("a connection");
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: shop\r\n\r\n")
         .await
         .expect("sent");
@@ -163,4 +176,70 @@ async fn a_connection_on_which_nobody_asks_anything_keeps_no_process_from_ending
     town.shop.signal(Signal::TERM);
     assert_eq!(town.shop.ended().await, Some(0), "{}", town.shop.lines());
     drop(idle);
+}
+
+/// Longer than the rest of a request is waited for.
+const SLOW: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_half_a_request_keeps_no_process_from_finishing_what_it_has_in_hand() {
+    let setup = Setup::patient().shop(&[
+        "--shutdown-grace",
+        "8s",
+        "--payment-budget",
+        "20s",
+        "--provider-timeout",
+        "10s",
+    ]);
+    let mut town = Town::open(setup).await;
+    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
+    town.faults(&slow).await;
+    let mut half = connect(&town.shop).await.expect("a connection");
+    half.write_all(b"GET / HT").await.expect("sent");
+    let order = town.paid("slow").await;
+    until("a step in hand", STUCK, async || {
+        let name = "bookmarket_provider_calls_in_flight{";
+        let calls = counted(&town.http, &town.shop.url, name, &["carrier"]).await;
+        (calls > 0.0).then_some(())
+    })
+    .await;
+    let told = Instant::now();
+    town.shop.signal(Signal::TERM);
+    assert_eq!(town.shop.ended().await, Some(0), "{}", town.shop.lines());
+    assert!(told.elapsed() < GRACE, "{:?}", told.elapsed());
+    // Nobody else was there to write down how the step ended, and the next process would have asked first.
+    town.restart_shop().await;
+    let story = town.story(&order).await;
+    assert!(story.iter().any(|event| event == "Shipped"), "{story:?}");
+    assert_eq!(town.effects(&order).await, ["charge", "ship"]);
+    drop(half);
+    town.heal().await;
+    town.close(Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_socket_others_have_tells_who_keeps_a_connection_to_open_another_one() {
+    let database = TestDatabase::create();
+    let setup = || Setup {
+        database: Some(database.url()),
+        ..Setup::patient()
+    };
+    let town = Town::open(setup()).await;
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("an address"));
+    let mut leaving = town.another(&setup()).inheriting(&socket);
+    leaving.start(&town.http).await;
+    let mut kept = connect(&leaving).await.expect("a connection");
+    let head = ask_on(&mut kept, "HEAD", "/livez").await;
+    let head = head.expect("an answer");
+    assert!(!head.contains("connection: close"), "{head}");
+    leaving.signal(Signal::TERM);
+    let last = until("an answer that is the last", STUCK, async || {
+        let head = ask_on(&mut kept, "HEAD", "/livez").await;
+        let head = head.expect("no connection is closed without a word");
+        head.contains("connection: close").then_some(head)
+    })
+    .await;
+    assert!(last.starts_with("http/1.1 200"), "{last}");
+    assert_eq!(leaving.ended().await, Some(0), "{}", leaving.lines());
+    town.close(Vec::new()).await;
 }

@@ -177,6 +177,40 @@ async fn a_worker_takes_no_more_than_it_has_hands_for() {
     attending.await.expect("no panic");
 }
 
+/// What is said about a delivery has a second to be heard.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_the_connection_has_no_room_for_keeps_no_worker_from_its_end() {
+    let mut nats = NatsServer::start(Release::New);
+    let (log, broker) = (Desk::open().await, connected(&nats.url()).await);
+    let spec = StepSpec::call("errand", Class::Retriable).time_limit(STUCK * 2);
+    let errands = Arc::new(Errands::new(one_step(spec), &["errand"]));
+    let wakeups = Wakeups::jetstream(broker.clone(), 1, Limits::default());
+    takes(&wakeups).await;
+    let stop = CancellationToken::new();
+    let worker = engine(&log, &errands, Options::default());
+    let attending = tokio::spawn(attend(worker, wakeups, 4, stop.clone()));
+    leave(&log, &errands, &queue(&nats).await, 1).await;
+    errands.begun("errand", 1).await;
+    nats.kill();
+    until("an outage that is noticed", STUCK, async || {
+        (!broker.is_connected()).then_some(())
+    })
+    .await;
+    // Nobody takes it from the client, until it takes no more itself.
+    let say = || {
+        let said = broker.client().publish("nobody", "a word".into());
+        tokio::time::timeout(Duration::from_secs(1), said)
+    };
+    while say().await.is_ok() {}
+    stop.cancel();
+    errands.let_go("errand");
+    let attending = tokio::time::timeout(GONE_WITHIN, attending).await;
+    attending.expect("in time").expect("no panic");
+    assert_eq!(errands.count("errand"), 1);
+}
+
 /// On one thread, so that everything is counted by the recorder of this test.
 #[tokio::test(flavor = "current_thread")]
 async fn a_wakeup_of_a_saga_that_gets_nowhere_is_put_off_until_it_was_delivered_too_often() {
