@@ -163,7 +163,7 @@ impl App {
             workers.start("the claim on the built-in providers", holding);
         }
         let broker = parts::broker(settings).await?;
-        let wakeups = parts::wakeups(settings, broker.as_ref());
+        let wakeups = parts::wakeups(settings, &store, broker.as_ref());
         let fulfilment = parts::fulfilment(
             settings,
             &store,

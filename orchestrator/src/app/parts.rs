@@ -124,11 +124,12 @@ pub(super) async fn broker(settings: &Settings) -> Result<Option<Broker>, Config
 }
 
 /// A shop of one process, and one without a broker, keeps its wake-ups to itself.
-pub(super) fn wakeups(settings: &Settings, broker: Option<&Broker>) -> Wakeups {
+pub(super) fn wakeups(settings: &Settings, store: &EventStore, broker: Option<&Broker>) -> Wakeups {
     match broker {
         Some(broker) => {
             let replicas = usize::from(settings.broker.events_replicas);
-            Wakeups::jetstream(broker.clone(), replicas, wakeups::Limits::default())
+            let limits = wakeups::Limits::default();
+            Wakeups::jetstream_of(store.clone(), broker.clone(), replicas, limits)
         }
         None if settings.roles.has(Role::Worker) => Wakeups::local(),
         None => {

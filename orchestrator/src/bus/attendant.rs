@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::wakeups::{BEAT_EVERY, Delivery, MAX_DELIVER, Wakeups, count};
+use super::wakeups::{BEAT_EVERY, Delivery, FOR_OTHERS, MAX_DELIVER, Wakeups, count};
 use crate::saga::dispatch::Rest;
 use crate::saga::engine::Engine;
 
@@ -21,9 +21,6 @@ const IN_HAND_PER_CALL: usize = 4;
 /// A saga that is due this soon stays in the queue, so that its time outlives this process. One that is due later is left to
 /// the timer here and the sweeper: a queue full of what is not due would keep out what is.
 const SOON: Duration = Duration::from_secs(120);
-
-/// What this build does not understand is left to another one that pulls as well, longer with each time it comes here.
-const FOR_OTHERS: Duration = Duration::from_millis(500);
 
 /// How long a word about a delivery may take to be heard. While the broker is away nothing that is said gets anywhere, not even into the
 /// connection once that is full, and whoever waits for it keeps the hand that it has. A word that was not heard is no loss.
@@ -72,6 +69,10 @@ async fn look(engine: &Engine, delivery: Delivery, put_off: &PutOff) {
     let last = delivery.attempt >= MAX_DELIVER;
     match rest {
         Rest::Until(None) => {
+            is_heard(delivery.ack()).await;
+        }
+        Rest::Missing => {
+            count("missing", 1);
             is_heard(delivery.ack()).await;
         }
         _ if last => {

@@ -1,15 +1,16 @@
 //! The one connection of this process to its broker. It is kept up for as long as the process runs: a broker that is away stops
 //! nobody from starting, and comes back without anybody asking.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, ConnectOptions, Event, ServerError, jetstream};
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
+use super::denials::{Denials, Denied};
 use crate::config::ConfigError;
 use crate::config::broker::{BrokerTarget, Login};
 
@@ -41,6 +42,7 @@ struct Events {
     slow_consumers: AtomicU64,
     /// Whether the present outage has been told: once is enough, however many attempts fail.
     away_told: AtomicBool,
+    denials: Mutex<Denials>,
 }
 
 impl Broker {
@@ -50,6 +52,7 @@ impl Broker {
             connects: watch::Sender::new(0),
             slow_consumers: AtomicU64::new(0),
             away_told: AtomicBool::new(false),
+            denials: Mutex::default(),
         });
         metrics::gauge!("bookmarket_broker_connected").set(0.0);
         let seen = Arc::clone(&events);
@@ -118,6 +121,14 @@ impl Broker {
         self.events.slow_consumers.load(Ordering::Relaxed)
     }
 
+    /// What the broker has just not let this process do, of what begins with one of these: why nobody answers, in words.
+    pub(super) fn denied(&self, families: &[&str]) -> Option<String> {
+        let denials = self.events.denials.lock();
+        let denials = denials.unwrap_or_else(PoisonError::into_inner);
+        let lately = denials.lately(families, Instant::now());
+        lately.map(Denied::to_string)
+    }
+
     /// Version of the server it is or was connected to.
     #[must_use]
     pub fn server_version(&self) -> Option<String> {
@@ -128,6 +139,12 @@ impl Broker {
 
 impl Events {
     fn note(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(error)) = event
+            && let Some(denied) = Denied::read(error)
+        {
+            self.refused(denied);
+            return;
+        }
         match event {
             Event::Connected => {
                 self.away_told.store(false, Ordering::Relaxed);
@@ -155,6 +172,17 @@ impl Events {
             Event::LameDuckMode | Event::Draining => {
                 tracing::info!(%event, "the broker is about to stop")
             }
+        }
+    }
+
+    /// Once is enough, however many messages are refused.
+    fn refused(&self, denied: Denied) {
+        metrics::counter!("bookmarket_broker_denials_total").increment(1);
+        let denials = self.denials.lock();
+        let mut denials = denials.unwrap_or_else(PoisonError::into_inner);
+        let told = denied.to_string();
+        if denials.note(denied, Instant::now()) {
+            tracing::warn!(trouble = told, "the broker refuses what this process says");
         }
     }
 

@@ -10,6 +10,7 @@
 
 pub mod attendant;
 pub mod connection;
+mod denials;
 pub mod hints;
 pub mod jetstream;
 mod local;

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use eventstore::EventStore;
+
 use crate::saga::dispatch::{Dispatch, Wakeup};
 
 use super::connection::Broker;
@@ -23,6 +25,9 @@ pub const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// Deliveries of one wake-up. Whoever pulled it before either died with it or put it off; after so many the sweeper, which
 /// knows what is due, serves the saga better than a queue that does not.
 pub const MAX_DELIVER: u32 = 20;
+
+/// What is not for whoever has pulled it is left to another one that pulls as well, longer with each time it comes here.
+pub(super) const FOR_OTHERS: Duration = Duration::from_millis(500);
 
 /// What is the same for everybody who uses a queue.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +97,20 @@ impl Wakeups {
     /// A queue that all processes of a shop share. Needs a runtime; the broker need not be there.
     #[must_use]
     pub fn jetstream(broker: Broker, replicas: usize, limits: Limits) -> Self {
-        Self(Carrier::JetStream(JetStream::new(broker, replicas, limits)))
+        let queue = JetStream::new(broker, replicas, limits, None);
+        Self(Carrier::JetStream(queue))
+    }
+
+    /// The same for sagas of this log: what is known to be of another one is left to those who have that.
+    #[must_use]
+    pub fn jetstream_of(
+        store: EventStore,
+        broker: Broker,
+        replicas: usize,
+        limits: Limits,
+    ) -> Self {
+        let queue = JetStream::new(broker, replicas, limits, Some(store));
+        Self(Carrier::JetStream(queue))
     }
 
     /// How the queue does, where it is the broker's.

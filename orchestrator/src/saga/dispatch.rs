@@ -55,6 +55,8 @@ pub enum Rest {
     Until(Option<DateTime<Utc>>),
     /// As it was: this build does not understand it. Another one may.
     LeftAlone,
+    /// This log has no such saga.
+    Missing,
 }
 
 impl Default for Rest {

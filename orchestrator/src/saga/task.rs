@@ -384,7 +384,7 @@ async fn sleep(clock: &dyn super::clock::Clock, until: Option<DateTime<Utc>>) {
 impl Inner {
     fn leave_alone(&self, id: Uuid, left: &LeftAlone) -> Rest {
         match left {
-            LeftAlone::NotFound => return Rest::default(),
+            LeftAlone::NotFound => return Rest::Missing,
             LeftAlone::Unreadable(_) => {
                 meter::unreadable();
                 tracing::error!(saga = %id, why = %left, "nobody can go on with it: a person has to see to it outside");

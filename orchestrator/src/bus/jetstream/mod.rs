@@ -5,6 +5,8 @@
 //! goes nowhere must be refused, or the sweeper would think that somebody has it.
 
 mod letter;
+mod origin;
+mod outgoing;
 mod receipt;
 mod setup;
 mod standing;
@@ -15,15 +17,17 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
+use eventstore::EventStore;
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Broker;
-use super::wakeups::{Delivery, Limits, count};
+use super::wakeups::{Delivery, FOR_OTHERS, Limits, count};
 use crate::saga::dispatch::Wakeup;
+use origin::Origin;
+use outgoing::publish_all;
 pub(super) use receipt::Receipt;
 pub use setup::{CONSUMER, STREAM};
 use standing::Part;
@@ -35,9 +39,6 @@ const SUBJECT: &str = "bookmarket.wakeups.saga";
 /// Wake-ups on their way to the broker. About 1 MB; what does not fit is found by the sweeper.
 const OUTGOING_MAX: usize = 10_000;
 
-/// Publishes whose answer is waited for at once.
-const UNANSWERED_MAX: usize = 256;
-
 /// How long a question for wake-ups stays open at the broker. A worker that stops waits for its last one, so not long.
 const ASK_FOR: Duration = Duration::from_secs(1);
 
@@ -47,6 +48,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Between two tries while the broker is away or not as it should be; it doubles up to the second.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What a process has to be allowed to say to its broker, and to hear from it, for the sake of wake-ups.
+const NEEDED: [&str; 5] = [
+    "bookmarket.wakeups",
+    "$JS.API.STREAM",
+    "$JS.API.CONSUMER",
+    "$JS.ACK",
+    "_INBOX",
+];
 
 /// Between two looks whether everything was acknowledged.
 const CLOSE_LOOKS: Duration = Duration::from_millis(10);
@@ -59,6 +69,8 @@ struct Shared {
     broker: Broker,
     limits: Limits,
     replicas: usize,
+    /// What the sagas are of.
+    origin: Origin,
     standing: Standing,
     outgoing: mpsc::Sender<Wakeup>,
     /// Published, and not yet acknowledged by the broker.
@@ -75,7 +87,12 @@ struct Shared {
 }
 
 impl JetStream {
-    pub(super) fn new(broker: Broker, replicas: usize, limits: Limits) -> Self {
+    pub(super) fn new(
+        broker: Broker,
+        replicas: usize,
+        limits: Limits,
+        store: Option<EventStore>,
+    ) -> Self {
         let (outgoing, to_publish) = mpsc::channel(OUTGOING_MAX);
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (doubt, doubts) = watch::channel(());
@@ -84,6 +101,7 @@ impl JetStream {
             broker,
             limits,
             replicas,
+            origin: Origin::new(store),
             standing: Standing::new(),
             outgoing,
             on_their_way: AtomicUsize::new(0),
@@ -168,14 +186,19 @@ impl JetStream {
         let _ = timeout(SILENCE_MAX, self.0.broker.client().flush()).await;
     }
 
-    /// What nobody can read, and what was delivered too often, is put out of the way.
+    /// What nobody can read, and what was delivered too often, is put out of the way. What is of another shop is that one's to put there.
     fn open(&self, message: Message) -> Option<Delivery> {
-        let wakeup = letter::read(&message.payload);
+        let letter = letter::read(&message.payload);
         let delivered = message.info().map(|info| u32::try_from(info.delivered));
-        let (Ok(wakeup), Ok(Ok(attempt))) = (wakeup, delivered) else {
+        let (Ok((wakeup, log)), Ok(Ok(attempt))) = (letter, delivered) else {
             discard(message, "unreadable");
             return None;
         };
+        if self.0.origin.is_not(log) {
+            self.0.standing.found_foreign();
+            leave_to_others(message, attempt);
+            return None;
+        }
         if attempt > self.0.limits.max_deliver {
             discard(message, "dropped");
             return None;
@@ -194,6 +217,13 @@ fn discard(message: Message, why: &'static str) {
         // Otherwise it comes again, and is discarded again.
         let _ = message.ack_with(AckKind::Term).await;
     });
+}
+
+fn leave_to_others(message: Message, attempt: u32) {
+    count("foreign", 1);
+    let receipt = Receipt::new(message);
+    // If nobody hears it, it comes again after its time.
+    tokio::spawn(async move { receipt.later(FOR_OTHERS * attempt).await });
 }
 
 /// Has stream and consumer made, and made again whenever somebody doubts that they are there or the broker may be another one.
@@ -271,6 +301,12 @@ impl Shared {
         if !self.broker.is_connected() {
             return false;
         }
+        // Before, it is not known what to take, nor what to say of what is sent.
+        if timeout(SILENCE_MAX, self.origin.known()).await.is_err() {
+            let unknown = "the log does not say which it is";
+            self.standing.trouble(Part::Setup, unknown);
+            return false;
+        }
         let making = setup::set_up(self.broker.jetstream(), self.replicas, &self.limits);
         match timeout(SILENCE_MAX * 2, making).await {
             Ok(Ok(found)) => {
@@ -279,13 +315,16 @@ impl Shared {
                 self.consumer.send_replace(Some(found.consumer));
                 true
             }
+            Ok(Err(foreign @ setup::SetupError::Foreign(_))) => {
+                self.standing.trouble(Part::Setup, foreign);
+                false
+            }
             Ok(Err(error)) => {
-                self.standing.trouble(Part::Setup, error);
+                self.tell(Part::Setup, &error);
                 false
             }
             Err(_) => {
-                let silent = "the broker does not answer";
-                self.standing.trouble(Part::Setup, silent);
+                self.tell(Part::Setup, &"the broker does not answer");
                 false
             }
         }
@@ -306,67 +345,16 @@ impl Shared {
     /// Something does not work that was set up. A broker that is away is told by the connection.
     fn fails(&self, part: Part, why: &dyn std::error::Error) {
         if self.broker.is_connected() {
-            self.standing.trouble(part, why);
+            self.tell(part, why);
         }
         self.doubt.send_replace(());
     }
 
-    async fn send(&self, wakeup: &Wakeup) -> Result<(), BoxError> {
-        let payload = letter::write(wakeup)?;
-        let sent = self.broker.jetstream().publish(SUBJECT, payload.into());
-        sent.await?.await?;
-        Ok(())
-    }
-
-    /// Gives it back if the broker does not take it.
-    async fn try_send(&self, wakeup: Wakeup) -> Result<(), Wakeup> {
-        match self.send(&wakeup).await {
-            Ok(()) => {
-                self.on_their_way.fetch_sub(1, Ordering::Relaxed);
-                self.standing.clear(Part::Sending);
-                Ok(())
-            }
-            Err(error) => {
-                self.fails(Part::Sending, &*error);
-                Err(wakeup)
-            }
+    /// A broker answers nothing to what it does not permit.
+    fn tell(&self, part: Part, why: &(impl std::fmt::Display + ?Sized)) {
+        match self.broker.denied(&NEEDED) {
+            Some(denied) => self.standing.trouble(part, denied),
+            None => self.standing.trouble(part, why),
         }
-    }
-}
-
-/// Publishes until nobody can want it any more.
-async fn publish_all(shared: Weak<Shared>, mut outgoing: mpsc::Receiver<Wakeup>) {
-    let mut unanswered = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(sent) = unanswered.join_next() => {
-                if let Ok(Err(refused)) = sent {
-                    insist(&shared, refused).await;
-                }
-            }
-            wakeup = outgoing.recv(), if unanswered.len() < UNANSWERED_MAX => {
-                let (Some(wakeup), Some(shared)) = (wakeup, shared.upgrade()) else {
-                    return;
-                };
-                unanswered.spawn(async move { shared.try_send(wakeup).await });
-            }
-        }
-    }
-}
-
-/// Tries with one wake-up until the broker takes it. Meanwhile no other is sent: what is in its way is in that of all.
-async fn insist(shared: &Weak<Shared>, mut wakeup: Wakeup) {
-    let mut pause = TRY_AGAIN;
-    while let Some(queue) = shared.upgrade() {
-        if queue.broker.is_connected() {
-            count("retried", 1);
-            match queue.try_send(wakeup).await {
-                Ok(()) => return,
-                Err(refused) => wakeup = refused,
-            }
-        }
-        drop(queue);
-        sleep(pause).await;
-        pause = (pause * 2).min(TRY_AGAIN_MAX);
     }
 }

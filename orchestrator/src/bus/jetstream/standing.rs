@@ -20,13 +20,20 @@ pub(super) enum Part {
 /// A worker asks all the time. One that does not, because it has its hands full, knows nothing of the queue.
 const ASKED_LATELY: Duration = Duration::from_secs(10);
 
+/// A wake-up of another shop is told for so long.
+const SHARED_LATELY: Duration = Duration::from_secs(60);
+
+/// What is told then.
+const SHARED: &str = "another shop uses this broker, or this log had another label until lately: \
+     wake-ups of another log are in the queue, and are left to whoever has that; one broker, or one account of it, is for one shop";
+
 /// How the queue of wake-ups does
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueReport {
     /// Whether wake-ups go through it. Where they do not, workers find work by looking for it
     pub usable: bool,
-    /// What is in the way
+    /// What is in the way, or should not be in the queue
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Settings that the broker did not take
@@ -44,6 +51,8 @@ struct Parts {
     /// When asking was found not to work.
     asked: Option<Instant>,
     differences: Vec<String>,
+    /// When something of another shop was found.
+    shared: Option<Instant>,
     /// What was told last; nothing is told twice in a row.
     told: Option<String>,
 }
@@ -59,6 +68,12 @@ impl Parts {
     }
 }
 
+impl Parts {
+    fn is_shared(&self) -> bool {
+        self.shared.is_some_and(|at| at.elapsed() < SHARED_LATELY)
+    }
+}
+
 impl Standing {
     /// Nothing is known to work before it was set up.
     pub(super) fn new() -> Self {
@@ -67,6 +82,7 @@ impl Standing {
             troubles: [Some(unknown.clone()), None, None],
             asked: None,
             differences: Vec::new(),
+            shared: None,
             told: Some(unknown),
         })))
     }
@@ -82,9 +98,12 @@ impl Standing {
         let parts = self.parts();
         let usable = parts.trouble().is_none();
         metrics::gauge!("bookmarket_wakeups_usable").set(f64::from(u8::from(usable)));
+        let shared = parts.is_shared();
+        metrics::gauge!("bookmarket_wakeups_shared").set(f64::from(u8::from(shared)));
+        let told = || shared.then(|| SHARED.to_owned());
         QueueReport {
             usable,
-            trouble: parts.trouble().cloned(),
+            trouble: parts.trouble().cloned().or_else(told),
             differences: parts.differences.clone(),
         }
     }
@@ -97,6 +116,15 @@ impl Standing {
     /// This part does not.
     pub(super) fn trouble(&self, part: Part, why: impl std::fmt::Display) {
         self.change(part, Some(why.to_string()));
+    }
+
+    /// Something of another shop is in the queue. Our own gets through all the same.
+    pub(super) fn found_foreign(&self) {
+        let mut parts = self.parts();
+        if !parts.is_shared() {
+            tracing::warn!(trouble = SHARED, "the queue of wake-ups is not ours alone");
+        }
+        parts.shared = Some(Instant::now());
     }
 
     fn change(&self, part: Part, trouble: Option<String>) {
@@ -151,5 +179,22 @@ mod tests {
         assert!(!standing.is_clear());
         standing.clear(Part::Sending);
         assert!(standing.is_clear() && standing.report().usable);
+    }
+
+    #[test]
+    fn what_another_shop_has_put_into_the_queue_is_told_and_in_the_way_of_nothing() {
+        let standing = Standing::new();
+        standing.clear(Part::Setup);
+        standing.found_foreign();
+        let report = standing.report();
+        assert!(standing.is_clear() && report.usable);
+        assert_eq!(report.trouble.as_deref(), Some(SHARED));
+        standing.trouble(Part::Sending, "full");
+        let trouble = standing.report().trouble;
+        assert_eq!(
+            trouble.as_deref(),
+            Some("full"),
+            "what is in the way is worse"
+        );
     }
 }

@@ -17,7 +17,8 @@ pub const STREAM: &str = "BOOKMARKET_EVENTS";
 pub const SUBJECT_PREFIX: &str = "bookmarket.events";
 /// Place of the event in the log; the same as the sequence of its message in the stream.
 pub const POSITION: &str = "bookmarket-position";
-/// Grows whenever another process takes over the relaying; never goes down along the stream.
+/// Grows whenever another process takes over the relaying. After that the broker may still take, from the one before, what was on its
+/// way to it and is exactly the next event: so it may go down along the stream, and says nothing about order or repetition.
 pub const RELAY: &str = "bookmarket-relay";
 
 /// What is known about an event, of that what other systems understand. Unknown fields are left out.

@@ -1,9 +1,9 @@
 //! The relay: publishes the log, event by event and in order, to a stream of the broker.
 //!
-//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that the message before
-//! it is the last one, so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was frozen
-//! wants to say late. What was published is read off the stream, never off a note of our own: a broker that was wiped or put
-//! back is filled again from where it stands.
+//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that the message
+//! before it is the last one, so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was
+//! frozen says late, unless that is exactly the next event. What was published is read off the stream, never off a note of our
+//! own: a broker that was wiped or put back is filled again from where it stands.
 //!
 //! Of any number of processes one relays at a time, by a lease.
 
@@ -18,7 +18,7 @@ mod trouble;
 use std::time::Duration;
 
 use eventstore::EventStore;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,11 +35,15 @@ pub const LEASE: &str = "relay";
 const LEASE_TTL: Duration = Duration::from_secs(5);
 /// How often a process that does not relay asks whether it should.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How long a process that gets no answer leaves the turn to the others: each of them asks in this time.
+/// After so long without getting on, whatever is in the way, it is another process's turn: perhaps its broker is another one.
+const TROUBLE_MAX: Duration = Duration::from_secs(10);
+/// How long a process that does not get on leaves the turn to the others: each of them asks in this time.
 const LEAVE_TO_OTHERS: Duration = Duration::from_secs(2);
 /// The wait after a failure doubles up to this.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What a process has to be allowed to say to its broker, and to hear from it, to relay.
+const NEEDED: [&str; 3] = [message::SUBJECT_PREFIX, "$JS.API.STREAM", "_INBOX"];
 
 /// Publishes the log while it holds the lease.
 pub struct Relay {
@@ -101,16 +105,20 @@ impl Relay {
     /// Relays as long as the lease lasts, again after each failure.
     async fn serve(&self, tenure: Tenure, stop: &CancellationToken) {
         tracing::info!(token = tenure.lease().token, "this process relays the log");
-        let mut pause = PAUSE_FIRST;
+        let (mut pause, mut troubled) = (PAUSE_FIRST, None);
         loop {
             let (trouble, progressed) = self.attempt(&tenure, stop).await;
             let Some(trouble) = trouble else { break };
+            if progressed || self.status.report().phase == Phase::Active {
+                troubled = None;
+            }
             self.status.trouble(&trouble);
+            let since = *troubled.get_or_insert_with(Instant::now);
             // Perhaps another process reaches a broker that does not answer this one.
-            let silent = trouble == Trouble::Silent;
-            if tenure.is_over() || silent || !self.broker.is_connected() {
+            let leaves = trouble == Trouble::Silent || since.elapsed() >= TROUBLE_MAX;
+            if tenure.is_over() || leaves || !self.broker.is_connected() {
                 tenure.end().await;
-                if silent {
+                if leaves {
                     wait(LEAVE_TO_OTHERS, stop).await;
                 }
                 return;
@@ -131,12 +139,24 @@ impl Relay {
             None => return (None, false),
             Some(None) => return (Some(Trouble::TurnOver), false),
             Some(Some(Ok(from))) => from,
-            Some(Some(Err(trouble))) => return (Some(trouble), false),
+            Some(Some(Err(trouble))) => return (Some(self.named(trouble)), false),
         };
         let mut pump = pump::Pump::new(self, tenure, from);
         let ended = tenure.hold(pump.run(stop)).await;
         let ended = ended.unwrap_or(Err(Trouble::TurnOver));
-        (ended.err(), pump.acked() != from)
+        let trouble = ended.err().map(|trouble| self.named(trouble));
+        (trouble, pump.acked() != from)
+    }
+
+    /// To what a broker does not permit it answers nothing, and says so beside.
+    fn named(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Silent => self
+                .broker
+                .denied(&NEEDED)
+                .map_or(Trouble::Silent, Trouble::NotPermitted),
+            other => other,
+        }
     }
 
     async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {

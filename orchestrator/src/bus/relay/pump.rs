@@ -62,6 +62,15 @@ impl<'a> Pump<'a> {
 
     /// Publishes until told to stop, or until something is in the way; the caller sees to it that it is this process's turn.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> Result<(), Trouble> {
+        let ended = self.pump(stop).await;
+        if self.tenure.is_over() {
+            return ended;
+        }
+        // However it ended: once the stream is emptied, nothing but this says how far it was filled.
+        ended.and(self.remember().await)
+    }
+
+    async fn pump(&mut self, stop: &CancellationToken) -> Result<(), Trouble> {
         self.connects.borrow_and_update();
         // With nothing to publish, nothing can be seen to be in the way. Otherwise the first acknowledgement tells.
         if self.relay.store.head().await? == self.acked.position {
@@ -79,7 +88,7 @@ impl<'a> Pump<'a> {
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.remember().await,
+                () = stop.cancelled() => return Ok(()),
                 _ = self.connects.changed() => return Err(Trouble::Reconnected),
                 _ = remember.tick() => self.remember().await?,
                 _ = read_back.tick() => self.read_back().await?,

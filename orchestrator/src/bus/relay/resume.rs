@@ -38,10 +38,19 @@ async fn last_published(
     if let Some(found) = last_message(broker, state.last_sequence).await? {
         return continues(store, last, found).await;
     }
-    // The messages have gone by age or were purged; the sequence still says how far they went.
+    // The messages have gone by age or were purged, or there never were any: a stream may be made to begin anywhere, and strangers'
+    // messages may be purged as well. That the events up to there were published, only the note says, so where it says less,
+    // they are not left out without a word.
+    if remembered.position.0 < last {
+        let known = remembered.position;
+        return Err(Trouble::Diverged(format!(
+            "its message {last} is gone, and no relay of this log is known to have come further than {known}"
+        )));
+    }
     if remembered.position.0 == last {
         return continues(store, last, Some(remembered)).await;
     }
+    // It was put back, and what it held has gone since.
     let page = store.read_all(Position(last - 1), 1, None).await?;
     page.events
         .first()

@@ -139,6 +139,7 @@ fn merged(wanted: &Config, found: &Config) -> Config {
         max_messages_per_subject: wanted.max_messages_per_subject,
         num_replicas: wanted.num_replicas,
         duplicate_window: wanted.duplicate_window,
+        no_ack: wanted.no_ack,
         allow_direct: wanted.allow_direct,
         compression: wanted.compression.clone(),
         ..found.clone()
@@ -188,6 +189,15 @@ fn differences(wanted: &Config, found: &Config) -> Vec<String> {
         text(&wanted.duplicate_window),
         text(&found.duplicate_window),
     );
+    // Nobody would ever hear that a message was taken.
+    compare("no_ack", text(&wanted.no_ack), text(&found.no_ack));
+    // Whatever was stored before would be missing.
+    let first = |config: &Config| config.first_sequence.unwrap_or_default().max(1);
+    compare(
+        "first_seq",
+        first(wanted).to_string(),
+        first(found).to_string(),
+    );
     compare(
         "allow_direct",
         text(&wanted.allow_direct),
@@ -228,6 +238,26 @@ mod tests {
             ["compression (since 2.10): wanted Some(S2), is None"]
         );
         assert!(differences(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_acknowledges_nothing_or_begins_late_is_told_and_the_former_set_right() {
+        let wanted = wanted(&settings());
+        let theirs = Config {
+            no_ack: true,
+            first_sequence: Some(50),
+            ..wanted.clone()
+        };
+        assert_eq!(
+            differences(&wanted, &theirs),
+            [
+                "no_ack: wanted false, is true",
+                "first_seq: wanted 1, is 50"
+            ]
+        );
+        let merged = merged(&wanted, &theirs);
+        assert!(!merged.no_ack);
+        assert_eq!(merged.first_sequence, Some(50), "it cannot be changed");
     }
 
     #[test]

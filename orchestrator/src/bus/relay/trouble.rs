@@ -24,6 +24,9 @@ pub(super) enum Trouble {
     /// No answer in time.
     #[error("the broker does not answer")]
     Silent,
+    /// The broker answers nothing, because it does not let this process ask or publish.
+    #[error("{0}")]
+    NotPermitted(String),
     /// The server stores nothing.
     #[error("the broker has no JetStream: start it with one (`nats-server --jetstream`)")]
     NoJetStream,
@@ -65,6 +68,7 @@ impl Trouble {
             Trouble::TurnOver => "turn-over",
             Trouble::Reconnected => "reconnected",
             Trouble::Silent => "broker-silent",
+            Trouble::NotPermitted(_) => "not-permitted",
             Trouble::NoJetStream => "no-jetstream",
             Trouble::TooOld(_) => "broker-too-old",
             Trouble::Gone => "stream-gone",

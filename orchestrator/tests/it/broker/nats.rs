@@ -18,6 +18,18 @@ use crate::town::until;
 /// How often a server is started anew because somebody took the port between the look and the bind.
 const START_TRIES: u32 = 5;
 
+/// Who may do what at a server that asks who comes. Passwords are as the names.
+pub(crate) const USERS: &str = r#"authorization { users: [
+    { user: owner, password: owner },
+    { user: asker, password: asker, permissions: { publish: "$JS.>" } }
+] }"#;
+
+/// One of them.
+pub(crate) const MAY_DO_ALL: &str = "owner";
+
+/// Another one: it may ask for anything, and publish nothing.
+pub(crate) const MAY_NOT_PUBLISH: &str = "asker";
+
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
@@ -75,6 +87,8 @@ pub(crate) struct NatsServer {
     room: &'static str,
     /// The largest message, likewise.
     payload: &'static str,
+    /// Who may come, as its configuration has it.
+    users: &'static str,
     /// Own port and those of all members, in a cluster.
     routes: Option<(u16, Vec<u16>)>,
     child: Option<Child>,
@@ -103,6 +117,7 @@ impl NatsServer {
             jetstream: true,
             room: "1GB",
             payload: "1MB",
+            users: "",
             routes: None,
             child: None,
         }
@@ -110,6 +125,11 @@ impl NatsServer {
 
     pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address())
+    }
+
+    /// As this user.
+    pub(crate) fn url_of(&self, user: &str) -> String {
+        format!("nats://{user}:{user}@{}", self.address())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -146,6 +166,12 @@ impl NatsServer {
     /// Starts it again, with another limit to the size of a message.
     pub(crate) fn launch_with_payload(&mut self, payload: &'static str) {
         self.payload = payload;
+        self.launch();
+    }
+
+    /// Starts it again, for other users.
+    pub(crate) fn launch_with_users(&mut self, users: &'static str) {
+        self.users = users;
         self.launch();
     }
 
@@ -226,6 +252,7 @@ impl NatsServer {
             format!("server_name: {}", self.name),
             format!("max_payload: {}", self.payload),
             format!("log_file: \"{}\"", self.dir.path().join("log").display()),
+            self.users.to_owned(),
         ];
         if self.jetstream {
             lines.push(format!(

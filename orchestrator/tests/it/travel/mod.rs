@@ -7,6 +7,7 @@ mod desk;
 mod engine;
 mod errands;
 mod limits;
+mod neighbours;
 mod offices;
 mod preflight;
 mod suite;

@@ -3,6 +3,7 @@
 mod carriers;
 mod contract;
 mod outages;
+mod permissions;
 mod refusals;
 
 pub(crate) use carriers::{

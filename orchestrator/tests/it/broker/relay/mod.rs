@@ -3,9 +3,11 @@
 mod cluster;
 mod compatibility;
 mod consumers;
+mod emptied;
 mod losses;
 mod obstacles;
 mod ordered;
+mod permissions;
 mod readers;
 mod releases;
 mod speed;

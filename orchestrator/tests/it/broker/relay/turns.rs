@@ -146,6 +146,27 @@ async fn a_relay_that_is_cut_off_from_the_broker_is_replaced_by_one_that_is_not(
     }
 }
 
+/// The time that a relay which does not get on keeps its turn, the moment after which the next one asks, and what a busy machine adds.
+const LEFT_WITHIN: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_broker_is_of_no_use_leaves_its_turn_to_one_whose_is() {
+    let server = NatsServer::start(Release::New);
+    let mut useless = NatsServer::stopped(Release::New);
+    useless.launch_with_jetstream(false);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let former = world.relay_through(&useless.url(), settings()).await;
+    world.append(100).await;
+    former.troubled("no-jetstream").await;
+    let (other, since) = (world.relay(settings()).await, Instant::now());
+    world.is_the_log().await;
+    let took = since.elapsed();
+    assert!(took < LEFT_WITHIN, "{took:?}");
+    assert_eq!(former.status.report().trouble, Some("no-jetstream"));
+    former.stop().await;
+    other.stop().await;
+}
+
 /// The product as a process of its own; killed with this.
 pub(super) struct Process {
     child: Child,
