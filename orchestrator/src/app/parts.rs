@@ -117,7 +117,7 @@ pub(super) async fn broker(settings: &Settings) -> Result<Option<Broker>, Config
 pub(super) fn wakeups(settings: &Settings, broker: Option<&Broker>) -> Wakeups {
     match broker {
         Some(broker) => {
-            let replicas = usize::from(settings.broker.events_replicas);
+            let replicas = settings.broker.replicas();
             Wakeups::jetstream(broker.clone(), replicas, wakeups::Limits::default())
         }
         None if settings.roles.has(Role::Worker) => Wakeups::local(),

@@ -89,9 +89,10 @@ impl Wakeups {
         Self(Carrier::Nobody)
     }
 
-    /// A queue that all processes of a shop share. Needs a runtime; the broker need not be there.
+    /// A queue that all processes of a shop share, with so many copies; if it is not said, with as many as it has. Needs a runtime; the
+    /// broker need not be there.
     #[must_use]
-    pub fn jetstream(broker: Broker, replicas: usize, limits: Limits) -> Self {
+    pub fn jetstream(broker: Broker, replicas: Option<usize>, limits: Limits) -> Self {
         Self(Carrier::JetStream(JetStream::new(broker, replicas, limits)))
     }
 

@@ -59,7 +59,7 @@ pub(super) struct JetStream(Arc<Shared>);
 struct Shared {
     broker: Broker,
     limits: Limits,
-    replicas: usize,
+    replicas: Option<usize>,
     standing: Standing,
     outgoing: mpsc::Sender<Wakeup>,
     /// Published, and not yet acknowledged by the broker.
@@ -84,7 +84,7 @@ struct Letter {
 }
 
 impl JetStream {
-    pub(super) fn new(broker: Broker, replicas: usize, limits: Limits) -> Self {
+    pub(super) fn new(broker: Broker, replicas: Option<usize>, limits: Limits) -> Self {
         let (outgoing, to_publish) = mpsc::channel(OUTGOING_MAX);
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (doubt, doubts) = watch::channel(());

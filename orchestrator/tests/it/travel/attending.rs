@@ -53,7 +53,7 @@ async fn leave(log: &Desk, errands: &Arc<Errands>, wakeups: &Wakeups, count: usi
 }
 
 async fn queue(nats: &NatsServer) -> Wakeups {
-    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, Limits::default());
     takes(&wakeups).await;
     wakeups
 }
@@ -248,7 +248,7 @@ async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
     let _counting = metrics::set_default_local_recorder(&recorder);
     for release in Release::EACH {
         let nats = NatsServer::start(release);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, FEW);
+        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, FEW);
         takes(&wakeups).await;
         assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));
         let before = dropped(&counts);
@@ -267,7 +267,7 @@ async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends
     for release in Release::EACH {
         let nats = NatsServer::start(release);
         let (log, client) = (Desk::open().await, connected(&nats.url()).await);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, FEW);
+        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, FEW);
         takes(&wakeups).await;
         let spec = StepSpec::call("errand", Class::Retriable);
         let errands = Arc::new(Errands::new(one_step(spec), &[]));

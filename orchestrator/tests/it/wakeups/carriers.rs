@@ -49,7 +49,7 @@ async fn remote(nats: &NatsServer) -> Queue {
 
 /// A queue that takes what is published; before, it refuses.
 pub(super) async fn usable(broker: Broker) -> Wakeups {
-    let wakeups = Wakeups::jetstream(broker, 1, LIMITS);
+    let wakeups = Wakeups::jetstream(broker, None, LIMITS);
     takes(&wakeups).await;
     wakeups
 }
@@ -73,7 +73,7 @@ pub(crate) async fn connected(url: &str) -> Broker {
 }
 
 /// Publishes until one arrives: what is sent into an outage may be lost.
-pub(super) async fn carries(from: &Wakeups, to: &Wakeups) {
+pub(crate) async fn carries(from: &Wakeups, to: &Wakeups) {
     let deadline = Instant::now() + STUCK;
     loop {
         let wakeup = Wakeup::of(Uuid::now_v7());

@@ -5,4 +5,4 @@ mod contract;
 mod outages;
 mod refusals;
 
-pub(crate) use carriers::{connected, takes};
+pub(crate) use carriers::{carries, connected, takes};
