@@ -127,7 +127,7 @@ pub(super) async fn broker(settings: &Settings) -> Result<Option<Broker>, Config
 pub(super) fn wakeups(settings: &Settings, store: &EventStore, broker: Option<&Broker>) -> Wakeups {
     match broker {
         Some(broker) => {
-            let replicas = usize::from(settings.broker.events_replicas);
+            let replicas = settings.broker.replicas();
             let limits = wakeups::Limits::default();
             Wakeups::jetstream_of(store.clone(), broker.clone(), replicas, limits)
         }

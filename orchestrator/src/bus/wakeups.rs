@@ -94,9 +94,10 @@ impl Wakeups {
         Self(Carrier::Nobody)
     }
 
-    /// A queue that all processes of a shop share. Needs a runtime; the broker need not be there.
+    /// A queue that all processes of a shop share, with so many copies; if it is not said, with as many as it has. Needs a runtime; the
+    /// broker need not be there.
     #[must_use]
-    pub fn jetstream(broker: Broker, replicas: usize, limits: Limits) -> Self {
+    pub fn jetstream(broker: Broker, replicas: Option<usize>, limits: Limits) -> Self {
         let queue = JetStream::new(broker, replicas, limits, None);
         Self(Carrier::JetStream(queue))
     }
@@ -106,7 +107,7 @@ impl Wakeups {
     pub fn jetstream_of(
         store: EventStore,
         broker: Broker,
-        replicas: usize,
+        replicas: Option<usize>,
         limits: Limits,
     ) -> Self {
         let queue = JetStream::new(broker, replicas, limits, Some(store));

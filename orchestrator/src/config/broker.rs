@@ -30,22 +30,22 @@ pub struct BrokerSettings {
         hide_short_help = true
     )]
     pub nats_url_file: Option<PathBuf>,
-    /// Events stay this long in the broker's stream; the log keeps them for ever (0s = there too)
-    #[arg(long, global = true, env = "BOOKMARKET_EVENTS_MAX_AGE", value_name = "TIME", default_value = "7d", value_parser = time, hide_short_help = true)]
-    pub events_max_age: Duration,
+    /// Events stay this long in the broker's stream; the log keeps them for ever (0s = there too) [default: as it is; 7d if new]
+    #[arg(long, global = true, env = "BOOKMARKET_EVENTS_MAX_AGE", value_name = "TIME", value_parser = time, hide_short_help = true)]
+    pub events_max_age: Option<Duration>,
     /// Size at which the broker's stream takes no more events until old ones have gone (0 = when the broker is full)
+    /// [default: as it is; 0 if new]
     #[arg(
         long,
         global = true,
         env = "BOOKMARKET_EVENTS_MAX_BYTES",
         value_name = "BYTES",
-        default_value_t = 0,
         hide_short_help = true
     )]
-    pub events_max_bytes: u64,
-    /// Servers of a NATS cluster that keep a copy of the events and of the wake-ups
-    #[arg(long, global = true, env = "BOOKMARKET_EVENTS_REPLICAS", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), hide_short_help = true)]
-    pub events_replicas: u8,
+    pub events_max_bytes: Option<u64>,
+    /// Servers of a NATS cluster that keep a copy of the events and of the wake-ups [default: as it is; 1 if new]
+    #[arg(long, global = true, env = "BOOKMARKET_EVENTS_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5), hide_short_help = true)]
+    pub events_replicas: Option<u8>,
     /// Steps that workers of somebody else's execute, asked over NATS
     #[arg(
         long,
@@ -109,13 +109,15 @@ impl BrokerSettings {
         StreamSettings {
             max_age: self.events_max_age,
             max_bytes: self.events_max_bytes,
-            replicas: usize::from(self.events_replicas),
-            duplicate_window: match self.events_max_age {
-                // The window may not be longer than messages live.
-                age if age > Duration::ZERO => age.min(DUPLICATE_WINDOW),
-                _ => DUPLICATE_WINDOW,
-            },
+            replicas: self.replicas(),
+            duplicate_window: DUPLICATE_WINDOW,
         }
+    }
+
+    /// Servers of a cluster that keep a copy, if somebody has said how many.
+    #[must_use]
+    pub fn replicas(&self) -> Option<usize> {
+        self.events_replicas.map(usize::from)
     }
 
     /// The broker, if there is to be one, with the URL read from its file if it was given so.

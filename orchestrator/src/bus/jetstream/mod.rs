@@ -68,7 +68,7 @@ pub(super) struct JetStream(Arc<Shared>);
 struct Shared {
     broker: Broker,
     limits: Limits,
-    replicas: usize,
+    replicas: Option<usize>,
     /// What the sagas are of.
     origin: Origin,
     standing: Standing,
@@ -89,7 +89,7 @@ struct Shared {
 impl JetStream {
     pub(super) fn new(
         broker: Broker,
-        replicas: usize,
+        replicas: Option<usize>,
         limits: Limits,
         store: Option<EventStore>,
     ) -> Self {

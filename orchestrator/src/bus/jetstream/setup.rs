@@ -43,20 +43,25 @@ pub(super) struct Found {
     pub(super) differences: Vec<String>,
 }
 
-/// Makes both or sets them right. What the broker does not take is used all the same, as long as it is a queue.
+/// Makes both or sets them right. What the broker does not take is used all the same, as long as it is a queue. How many copies there are
+/// of one that is there is changed only by who was told a number.
 pub(super) async fn set_up(
     jetstream: &Context,
-    replicas: usize,
+    replicas: Option<usize>,
     limits: &Limits,
 ) -> Result<Found, SetupError> {
-    let wanted = stream_config(replicas);
-    let kept = match jetstream.create_or_update_stream(wanted.clone()).await {
-        Ok(info) => info.config,
+    let found = jetstream
+        .get_or_create_stream(stream_config(replicas, None))
+        .await
+        .map_err(|refusal| SetupError::Refused("a stream", refusal.into()))?;
+    let found = found.cached_info().config.clone();
+    let wanted = stream_config(replicas, Some(&found));
+    let kept = if wanted == found {
+        found
+    } else {
         // One that cannot be changed now, because a server of the cluster is down, is no worse than it was.
-        Err(refusal) => match jetstream.get_stream(STREAM).await {
-            Ok(stream) => stream.cached_info().config.clone(),
-            Err(_) => return Err(SetupError::Refused("a stream", refusal.into())),
-        },
+        let updated = jetstream.update_stream(&wanted).await;
+        updated.map_or(found, |info| info.config)
     };
     if kept.retention != wanted.retention || kept.subjects != wanted.subjects {
         return Err(SetupError::Foreign("the stream BOOKMARKET_WAKEUPS"));
@@ -89,7 +94,12 @@ pub(super) async fn set_up(
     })
 }
 
-fn stream_config(replicas: usize) -> Config {
+/// What we have no opinion on is as its operators have set it.
+fn stream_config(replicas: Option<usize>, found: Option<&Config>) -> Config {
+    let found = found.cloned().unwrap_or_else(|| Config {
+        num_replicas: 1,
+        ..Config::default()
+    });
     Config {
         name: STREAM.to_owned(),
         subjects: vec![SUBJECTS.to_owned()],
@@ -98,11 +108,14 @@ fn stream_config(replicas: usize) -> Config {
         discard: DiscardPolicy::New,
         max_bytes: STREAM_BYTES_MAX,
         max_age: AGE_MAX,
-        num_replicas: replicas,
-        ..Config::default()
+        num_replicas: replicas.unwrap_or(found.num_replicas),
+        // The broker refuses one that is longer than messages live.
+        duplicate_window: found.duplicate_window.min(AGE_MAX),
+        ..found
     }
 }
 
+/// It has as many copies as the stream, because it asks for no number of its own.
 fn consumer_config(limits: &Limits) -> pull::Config {
     pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
@@ -136,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_the_broker_has_not_taken_is_named() {
-        let wanted = stream_config(3);
+        let wanted = stream_config(Some(3), None);
         assert!(stream_differences(&wanted, &wanted).is_empty());
         let kept = Config {
             num_replicas: 1,
@@ -151,5 +164,27 @@ mod tests {
                 "num_replicas: wanted 3, is 1"
             ]
         );
+    }
+
+    #[test]
+    fn copies_are_as_many_as_there_are_unless_a_number_is_said() {
+        assert_eq!(stream_config(None, None).num_replicas, 1);
+        let found = stream_config(Some(3), None);
+        assert_eq!(stream_config(None, Some(&found)), found);
+        assert_eq!(stream_config(Some(1), Some(&found)).num_replicas, 1);
+    }
+
+    #[test]
+    fn what_operators_have_set_beyond_our_settings_stays() {
+        let theirs = Config {
+            deny_delete: true,
+            discard: DiscardPolicy::Old,
+            duplicate_window: AGE_MAX * 2,
+            ..stream_config(None, None)
+        };
+        let wanted = stream_config(None, Some(&theirs));
+        assert!(wanted.deny_delete);
+        assert_eq!(wanted.discard, DiscardPolicy::New);
+        assert_eq!(wanted.duplicate_window, AGE_MAX);
     }
 }

@@ -16,16 +16,20 @@ use crate::bus::connection::Broker;
 /// The oldest release on which all of this was tried.
 const OLDEST: (i64, i64, i64) = (2, 9, 0);
 
-/// How much the stream keeps.
+/// How long a new stream keeps messages where nobody has said it.
+const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+
+/// How much the stream keeps. What is not said stays as it is: any process may relay, and one that was not told must not take from the
+/// stream what another one was told to give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// Messages go when they are older; zero keeps them for ever.
-    pub max_age: Duration,
-    /// No message is taken beyond this size; zero leaves it to the broker.
-    pub max_bytes: u64,
-    /// Servers of a cluster that hold a copy.
-    pub replicas: usize,
-    /// How far back the broker looks for a message with the same id.
+    /// Messages go when they are older; zero keeps them for ever. A new stream keeps them for a week.
+    pub max_age: Option<Duration>,
+    /// No message is taken beyond this size; zero leaves it to the broker, as does a new stream.
+    pub max_bytes: Option<u64>,
+    /// Servers of a cluster that hold a copy; one, of a new stream.
+    pub replicas: Option<usize>,
+    /// How far back the broker looks for a message with the same id: as far as messages live, at most.
     pub duplicate_window: Duration,
 }
 
@@ -45,17 +49,17 @@ pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result
         let version = broker.server_version().unwrap_or_default();
         return Err(Trouble::TooOld(version));
     }
-    let wanted = wanted(settings);
     let info = match look(broker).await {
         Ok(info) => info,
         Err(Trouble::Gone) => {
             tracing::info!(stream = STREAM, "making the stream");
-            let made: Result<Info, Trouble> = ask(broker, "CREATE", &wanted).await;
+            let made: Result<Info, Trouble> = ask(broker, "CREATE", &wanted(settings, None)).await;
             made.map_err(unmade)?;
             look(broker).await?
         }
         Err(trouble) => return Err(trouble),
     };
+    let wanted = wanted(settings, Some(&info.config));
     if differences(&wanted, &info.config).is_empty() {
         return Ok(Found {
             state: info.state,
@@ -103,7 +107,15 @@ fn unmade(trouble: Trouble) -> Trouble {
     }
 }
 
-fn wanted(settings: &StreamSettings) -> Config {
+/// The stream as it should be, of one that is found or is to be made.
+fn wanted(settings: &StreamSettings, found: Option<&Config>) -> Config {
+    let unsaid = found.cloned().unwrap_or_else(|| Config {
+        max_age: MAX_AGE,
+        num_replicas: 1,
+        ..Config::default()
+    });
+    let max_age = settings.max_age.unwrap_or(unsaid.max_age);
+    let max_bytes = settings.max_bytes.map(i64::try_from);
     Config {
         name: STREAM.to_owned(),
         description: Some(
@@ -114,15 +126,20 @@ fn wanted(settings: &StreamSettings) -> Config {
         retention: RetentionPolicy::Limits,
         // Dropping the oldest instead would lose, without a word, what somebody has not read yet.
         discard: DiscardPolicy::New,
-        max_age: settings.max_age,
-        max_bytes: match i64::try_from(settings.max_bytes) {
+        max_age,
+        max_bytes: match max_bytes.unwrap_or(Ok(unsaid.max_bytes)) {
             Ok(0) | Err(_) => -1,
             Ok(bytes) => bytes,
         },
         max_messages: -1,
         max_messages_per_subject: -1,
-        num_replicas: settings.replicas,
-        duplicate_window: settings.duplicate_window,
+        num_replicas: settings.replicas.unwrap_or(unsaid.num_replicas),
+        // The broker refuses one that is longer than messages live.
+        duplicate_window: if max_age.is_zero() {
+            settings.duplicate_window
+        } else {
+            settings.duplicate_window.min(max_age)
+        },
         allow_direct: true,
         compression: Some(Compression::S2),
         ..Config::default()
@@ -217,16 +234,89 @@ mod tests {
 
     fn settings() -> StreamSettings {
         StreamSettings {
-            max_age: Duration::from_secs(60),
-            max_bytes: 0,
-            replicas: 1,
-            duplicate_window: Duration::from_secs(60),
+            max_age: Some(Duration::from_secs(60)),
+            max_bytes: Some(0),
+            replicas: Some(1),
+            duplicate_window: Duration::from_secs(120),
+        }
+    }
+
+    fn unsaid() -> StreamSettings {
+        StreamSettings {
+            max_age: None,
+            max_bytes: None,
+            replicas: None,
+            ..settings()
+        }
+    }
+
+    /// A stream that somebody else was told about, and that lacks something.
+    fn theirs() -> Config {
+        Config {
+            max_age: Duration::from_hours(30 * 24),
+            max_bytes: 1 << 30,
+            num_replicas: 3,
+            compression: None,
+            ..wanted(&unsaid(), None)
+        }
+    }
+
+    fn kept(config: &Config) -> (u64, i64, usize, u64) {
+        (
+            config.max_age.as_secs(),
+            config.max_bytes,
+            config.num_replicas,
+            config.duplicate_window.as_secs(),
+        )
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_always_in_a_new_stream_and_stays_in_one_that_is_there() {
+        let new = wanted(&unsaid(), None);
+        assert_eq!(kept(&new), (7 * 24 * 3600, -1, 1, 120));
+        let theirs = theirs();
+        let wanted = wanted(&unsaid(), Some(&theirs));
+        assert_eq!(
+            differences(&wanted, &theirs),
+            ["compression (since 2.10): wanted Some(S2), is None"]
+        );
+        let merged = merged(&wanted, &theirs);
+        assert_eq!(kept(&merged), (30 * 24 * 3600, 1 << 30, 3, 120));
+        assert_eq!(merged.compression, Some(Compression::S2));
+    }
+
+    #[test]
+    fn what_is_said_is_set_also_where_there_were_more_copies() {
+        let theirs = theirs();
+        let wanted = wanted(&settings(), Some(&theirs));
+        assert_eq!(kept(&merged(&wanted, &theirs)), (60, -1, 1, 60));
+        let lines = differences(&wanted, &theirs).join("\n");
+        for line in [
+            "max_age: wanted 60s, is 2592000s",
+            "max_bytes: wanted none, is 1073741824",
+            "num_replicas: wanted 1, is 3",
+        ] {
+            assert!(lines.contains(line), "{line} is not in {lines}");
         }
     }
 
     #[test]
+    fn a_duplicate_is_looked_for_no_further_back_than_messages_really_live() {
+        let lives = |seconds| Config {
+            max_age: Duration::from_secs(seconds),
+            ..theirs()
+        };
+        for (found, window) in [(30, 30), (3600, 120), (0, 120)] {
+            let wanted = wanted(&unsaid(), Some(&lives(found)));
+            assert_eq!(wanted.duplicate_window.as_secs(), window);
+        }
+        let wanted = wanted(&settings(), Some(&lives(30)));
+        assert_eq!(wanted.duplicate_window.as_secs(), 60);
+    }
+
+    #[test]
     fn a_setting_that_the_broker_has_ignored_is_named() {
-        let wanted = wanted(&settings());
+        let wanted = wanted(&settings(), None);
         let old = Config {
             compression: None,
             max_bytes: 0,
@@ -262,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_operators_have_set_beyond_our_settings_stays() {
-        let wanted = wanted(&settings());
+        let wanted = wanted(&settings(), None);
         let theirs = Config {
             deny_delete: true,
             discard: DiscardPolicy::Old,

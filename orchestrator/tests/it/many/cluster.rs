@@ -7,6 +7,7 @@ use std::time::Duration;
 use eventstore::testing::TestDatabase;
 use orchestrator::bus::jetstream::STREAM as WAKEUPS;
 use orchestrator::bus::relay::message::STREAM as EVENTS;
+use rustix::process::Signal;
 
 use super::crew::{
     ANSWERED_WITHIN, Crew, all_told, at_most_once, effects, lost, more_than_once, setup,
@@ -20,12 +21,24 @@ use crate::storm::judged;
 /// The one that leads the events, and one that does not.
 const KILLS_MIN: usize = 2;
 
+/// Told to the processes that make the streams, and to no other.
+const COPIES: &str = "--events-replicas";
+
 /// A crew of which every process knows all three servers.
 async fn on_three(release: Release) -> Crew<Cluster> {
     let (cluster, database) = (Cluster::start(release), TestDatabase::create());
     let (to_log, to_broker) = (database.url(), cluster.url());
-    let setup = setup().shop(&["--events-replicas", "3"]);
+    let setup = setup().shop(&[COPIES, "3"]);
     let mut crew = Crew::behind(cluster, database, to_log, to_broker, setup).await;
+    crew.hire("relay").await;
+    let published = Published::at(crew.database.url(), &crew.nats.url()).await;
+    for stream in [WAKEUPS, EVENTS] {
+        Cluster::kept_by_all(&published.client, stream).await;
+    }
+    let mut first = crew.members.remove(0).process;
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended().await, Some(0), "{}", first.lines());
+    crew.gives_no_longer(COPIES);
     for roles in ["api", "worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;
     }

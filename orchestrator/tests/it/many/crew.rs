@@ -92,6 +92,13 @@ impl<N> Crew<N> {
         self.town.another(&setup.shop(&["--roles", roles]))
     }
 
+    /// Whoever is hired from now on is not given this flag and its value.
+    pub(super) fn gives_no_longer(&mut self, flag: &str) {
+        let at = self.shop.iter().position(|word| word == flag);
+        let at = at.expect("it was given");
+        self.shop.drain(at..at + 2);
+    }
+
     pub(super) async fn hire(&mut self, roles: &'static str) -> &mut Member {
         let mut process = self.process(roles);
         process.start(&self.town.http).await;

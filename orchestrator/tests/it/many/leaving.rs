@@ -110,7 +110,7 @@ async fn gives_back_what_it_has(release: Release) {
     .await;
     leaves(&mut crew).await;
     // Nobody else is there: whoever comes now gets what the worker had.
-    let next = Wakeups::jetstream(broker, 1, Limits::default());
+    let next = Wakeups::jetstream(broker, None, Limits::default());
     takes(&next).await;
     let mut pulled: Vec<Delivery> = Vec::new();
     let given_back = async {
@@ -196,7 +196,7 @@ async fn keeps_the_step_in_its_hand(release: Release) {
     let broker = connected(&crew.nats.url()).await;
     let stream = broker.jetstream().get_stream(STREAM).await;
     let stream = stream.expect("a stream");
-    let next = Wakeups::jetstream(broker, 1, Limits::default());
+    let next = Wakeups::jetstream(broker, None, Limits::default());
     takes(&next).await;
     leaving.signal(Signal::TERM);
     // Its last question is still open when it takes no more, and is answered with as much as it asked for.

@@ -53,7 +53,7 @@ async fn leave(log: &Desk, errands: &Arc<Errands>, wakeups: &Wakeups, count: usi
 }
 
 async fn queue(nats: &NatsServer) -> Wakeups {
-    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, Limits::default());
     takes(&wakeups).await;
     wakeups
 }
@@ -186,7 +186,7 @@ async fn a_word_that_the_connection_has_no_room_for_keeps_no_worker_from_its_end
     let (log, broker) = (Desk::open().await, connected(&nats.url()).await);
     let spec = StepSpec::call("errand", Class::Retriable).time_limit(STUCK * 2);
     let errands = Arc::new(Errands::new(one_step(spec), &["errand"]));
-    let wakeups = Wakeups::jetstream(broker.clone(), 1, Limits::default());
+    let wakeups = Wakeups::jetstream(broker.clone(), None, Limits::default());
     takes(&wakeups).await;
     let stop = CancellationToken::new();
     let worker = engine(&log, &errands, Options::default());

@@ -39,7 +39,7 @@ impl Shop {
     async fn open(nats: &NatsServer) -> Shop {
         let log = Desk::open().await;
         let broker = connected(&nats.url()).await;
-        let wakeups = Wakeups::jetstream_of(log.store.clone(), broker, 1, Limits::default());
+        let wakeups = Wakeups::jetstream_of(log.store.clone(), broker, None, Limits::default());
         takes(&wakeups).await;
         Shop::with(log, wakeups)
     }
@@ -137,7 +137,7 @@ async fn wakeups_of_another_shop_on_the_same_broker_are_left_to_it_and_told() {
         assert_eq!(standing.report().trouble, None, "nothing of theirs is here");
 
         // The release before does not say whose its wake-ups are: as ever, they are for whoever pulls.
-        let former = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+        let former = Wakeups::jetstream(connected(&nats.url()).await, None, Limits::default());
         takes(&former).await;
         let before = queue(&client).await.last_sequence;
         assert!(former.publish(Wakeup::of(Uuid::now_v7())));

@@ -162,7 +162,7 @@ impl Offices {
     async fn apart(way: Way, release: Release) -> Self {
         let nats = NatsServer::start(release);
         let queue = async || {
-            let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, Limits::default());
+            let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, Limits::default());
             takes(&wakeups).await;
             wakeups
         };

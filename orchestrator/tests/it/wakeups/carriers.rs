@@ -65,7 +65,7 @@ pub(super) async fn usable(broker: Broker) -> Wakeups {
 }
 
 async fn usable_within(broker: Broker, limits: Limits) -> Wakeups {
-    let wakeups = Wakeups::jetstream(broker, 1, limits);
+    let wakeups = Wakeups::jetstream(broker, None, limits);
     takes(&wakeups).await;
     wakeups
 }
@@ -89,7 +89,7 @@ pub(crate) async fn connected(url: &str) -> Broker {
 }
 
 /// Publishes until one arrives: what is sent into an outage may be lost.
-pub(super) async fn carries(from: &Wakeups, to: &Wakeups) {
+pub(crate) async fn carries(from: &Wakeups, to: &Wakeups) {
     let deadline = Instant::now() + STUCK;
     loop {
         let wakeup = Wakeup::of(Uuid::now_v7());

@@ -7,5 +7,5 @@ mod permissions;
 mod refusals;
 
 pub(crate) use carriers::{
-    FEW, connected, dropped, nobody_finishes, on_each_carrier_within, takes,
+    FEW, carries, connected, dropped, nobody_finishes, on_each_carrier_within, takes,
 };

@@ -20,8 +20,8 @@ async fn a_queue_that_was_deleted_restarted_or_wiped_is_made_again() {
     for release in Release::EACH {
         let mut nats = NatsServer::start(release);
         let broker = connected(&nats.url()).await;
-        let here = Wakeups::jetstream(broker.clone(), 1, LIMITS);
-        let there = Wakeups::jetstream(connected(&nats.url()).await, 1, LIMITS);
+        let here = Wakeups::jetstream(broker.clone(), None, LIMITS);
+        let there = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
         carries(&here, &there).await;
         let context: &jetstream::Context = broker.jetstream();
         let consumer = context.delete_consumer_from_stream(CONSUMER, STREAM);
@@ -116,7 +116,7 @@ async fn what_was_published_just_before_the_end_is_in_the_queue_at_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_takes_nothing_and_holds_nobody_up() {
     let mut nats = NatsServer::stopped(Release::New);
-    let wakeups = Wakeups::jetstream(connect(&nats.url()).await, 1, LIMITS);
+    let wakeups = Wakeups::jetstream(connect(&nats.url()).await, None, LIMITS);
     for _ in 0..100_000 {
         assert!(!wakeups.publish(Wakeup::of(Uuid::now_v7())));
     }
@@ -128,7 +128,7 @@ async fn a_broker_that_is_away_takes_nothing_and_holds_nobody_up() {
 async fn what_somebody_else_left_in_the_queue_is_put_out_of_the_way() {
     let nats = NatsServer::start(Release::New);
     let broker = connected(&nats.url()).await;
-    let wakeups = Wakeups::jetstream(broker.clone(), 1, LIMITS);
+    let wakeups = Wakeups::jetstream(broker.clone(), None, LIMITS);
     carries(&wakeups, &wakeups.clone()).await;
     let rubbish = broker
         .jetstream()

@@ -15,7 +15,7 @@ async fn a_permission_that_a_queue_lacks_is_named_and_nothing_is_taken_until_it_
         let mut nats = NatsServer::stopped(release);
         nats.launch_with_users(USERS);
         let broker = connected(&nats.url_of(MAY_NOT_PUBLISH)).await;
-        let wakeups = Wakeups::jetstream(broker, 1, LIMITS);
+        let wakeups = Wakeups::jetstream(broker, None, LIMITS);
         takes(&wakeups).await;
         // The first one is believed to get there.
         assert!(wakeups.publish(Wakeup::of(Uuid::now_v7())));

@@ -34,7 +34,7 @@ async fn a_broker_that_stores_nothing_takes_nothing_until_it_does() {
     for release in Release::EACH {
         let mut nats = NatsServer::stopped(release);
         nats.launch_with_jetstream(false);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, 1, LIMITS);
+        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
         refuses(&wakeups, "the broker does not give a stream").await;
         nats.kill();
         // With JetStream, and without room for the queue.
@@ -170,7 +170,7 @@ async fn takes_nothing_without_a_majority(release: Release) {
 }
 
 async fn queue_of(cluster: &Cluster) -> Wakeups {
-    Wakeups::jetstream(connect(&cluster.url()).await, 3, LIMITS)
+    Wakeups::jetstream(connect(&cluster.url()).await, Some(3), LIMITS)
 }
 
 /// Waits until three servers keep the queue, and says which of them leads.

@@ -24,7 +24,7 @@ async fn a_full_stream_stops_the_relay_until_there_is_room() {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let small = StreamSettings {
-            max_bytes: 64 * 1024,
+            max_bytes: Some(64 * 1024),
             ..settings()
         };
         let relay = world.relay(small).await;
@@ -59,7 +59,7 @@ async fn a_relay_that_a_full_stream_has_stopped_goes_on_once_it_is_purged() {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let small = StreamSettings {
-            max_bytes: 64 * 1024,
+            max_bytes: Some(64 * 1024),
             ..settings()
         };
         let relay = world.relay(small).await;

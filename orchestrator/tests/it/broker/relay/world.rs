@@ -37,9 +37,9 @@ pub(super) const ORDER_APPENDS: [&[(&str, usize)]; 4] = [
 /// A stream that keeps everything for an hour.
 pub(super) fn settings() -> StreamSettings {
     StreamSettings {
-        max_age: Duration::from_secs(3600),
-        max_bytes: 0,
-        replicas: 1,
+        max_age: Some(Duration::from_secs(3600)),
+        max_bytes: Some(0),
+        replicas: Some(1),
         duplicate_window: Duration::from_secs(120),
     }
 }
