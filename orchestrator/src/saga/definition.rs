@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::history::History;
-use super::step::StepSpec;
+use super::step::{Kind, StepSpec};
 
 /// What an execution came to. A refusal is a decision of the participant; everything that is not surely a decision and not
 /// surely unsent is `Unknown`.
@@ -171,6 +171,14 @@ impl Definition {
     /// The step of that name.
     pub fn step(&self, name: &str) -> Option<&StepSpec> {
         self.steps().find(|step| step.name == name)
+    }
+
+    /// The forward step that has to be done first for this one to have its turn, if it is one that only waits.
+    pub fn awaited_before(&self, name: &str, state: &State) -> Option<&StepSpec> {
+        let place = self.forward.iter().position(|step| step.name == name)?;
+        let mut before = self.forward[..place].iter();
+        let undone = before.find(|step| !state.is_done(step.name))?;
+        (undone.kind == Kind::Await).then_some(undone)
     }
 
     /// Refuses what the engine could not keep its promises for.

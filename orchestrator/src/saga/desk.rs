@@ -101,6 +101,11 @@ impl Desk {
         Some(self.held.swap_remove(index).1)
     }
 
+    /// Whether a call of this step is in flight.
+    pub(super) fn is_busy(&self, step: &str) -> bool {
+        self.busy.contains(&step)
+    }
+
     pub(super) fn ended(&mut self, step: &'static str) {
         self.busy.retain(|busy| *busy != step);
     }

@@ -1,9 +1,11 @@
 //! The task of one live saga: plans, begins, waits, writes down.
 
+mod looking;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aggregates::saga::{Phase, SagaStarted, Standing, Step};
+use aggregates::saga::{SagaStarted, Standing, Step};
 use chrono::{DateTime, Utc};
 use eventstore::StreamAppend;
 use futures_util::StreamExt;
@@ -21,10 +23,8 @@ use super::finding::Ended;
 use super::follower::Follower;
 use super::meter;
 use super::observer::Point;
-use super::plan::span;
 use super::registry::{Inbox, Slot};
-use super::start::{Start, key};
-use super::step::{Kind, StepSpec};
+use super::start::Start;
 use super::view::{LeftAlone, Snapshot};
 use super::writer::{Writer, Written, load};
 
@@ -54,6 +54,8 @@ pub(super) struct Task {
     jobs: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Steps somebody says are worth a look.
     hinted: Vec<String>,
+    /// Those of them whose turn comes once what is being looked at before them is found.
+    early: Vec<String>,
     follower: Follower,
 }
 
@@ -86,6 +88,7 @@ impl Task {
             publish: slot.publish,
             jobs: FuturesUnordered::new(),
             hinted: Vec::new(),
+            early: Vec::new(),
             follower: Follower::default(),
         }
     }
@@ -214,57 +217,6 @@ impl Task {
     fn owns(&self, start: &Start) -> bool {
         let step = self.writer.view.state.step(start.begin.step);
         step.is_some_and(|step| step.is_running() && step.attempt == start.begin.attempt)
-    }
-
-    /// Looks at steps that only wait: those that are due, and those somebody hinted at, in whatever phase the saga is.
-    fn look(&mut self, due: &[&'static str]) {
-        let saga = Arc::clone(&self.saga);
-        let hinted = std::mem::take(&mut self.hinted);
-        let waiting = saga
-            .definition()
-            .steps()
-            .filter(|spec| spec.kind == Kind::Await);
-        for spec in waiting {
-            let hint = hinted.iter().any(|step| step == spec.name);
-            if !(due.contains(&spec.name) || hint && self.may_look(spec)) {
-                continue;
-            }
-            if self.desk.admit(spec.name) {
-                self.look_at(spec);
-            } else if hint && !self.inner.stopping.is_cancelled() && self.desk.begins(spec.name) {
-                self.hinted.push(spec.name.to_owned());
-            }
-        }
-        self.desk.keep_lent(&self.hinted);
-    }
-
-    fn may_look(&self, spec: &StepSpec) -> bool {
-        let state = &self.writer.view.state;
-        // What was refused on the way forward, and not by a person, may come to pass all the same.
-        let settled = state.step(spec.name).is_some_and(|step| {
-            let refused = matches!(step.standing, Standing::Refused { .. });
-            step.is_settled() && (!refused || step.unwinding || step.resolved.is_some())
-        });
-        let definition = self.saga.definition();
-        let undoes = definition.unwind.iter().any(|own| own.name == spec.name);
-        // What undoes something has its turn only when the saga says so: before, what it would find is another step's answer.
-        let in_turn = !undoes || self.saga.unwind(state).contains(&spec.name);
-        // A later scan may be seen while the look for an earlier one fails: what comes first is to be found first.
-        let place = definition
-            .forward
-            .iter()
-            .position(|own| own.name == spec.name);
-        let earlier = &definition.forward[..place.unwrap_or(0)];
-        let follows = earlier.iter().all(|own| state.is_done(own.name));
-        !settled && in_turn && follows && state.phase != Phase::Completed
-    }
-
-    fn look_at(&mut self, spec: &StepSpec) {
-        let step = self.writer.view.state.step(spec.name);
-        let (attempt, round) = step.map_or((1, 0), |step| (step.polls + 1, step.round));
-        let key = key(self.writer.view.id, spec.name, round);
-        let deadline = self.inner.clock.now() + span(spec.time_limit);
-        self.call(spec.name, attempt, key, deadline, Work::Look);
     }
 
     fn call(

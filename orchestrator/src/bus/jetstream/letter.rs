@@ -47,7 +47,11 @@ mod tests {
         let log = Some(Uuid::from_u128(2));
         for (wakeup, log, golden) in [
             (&whole, None, include_str!("../golden/wakeup.json")),
-            (&of_a_step, None, include_str!("../golden/wakeup-of-a-step.json")),
+            (
+                &of_a_step,
+                None,
+                include_str!("../golden/wakeup-of-a-step.json"),
+            ),
             (&whole, log, include_str!("../golden/wakeup-of-a-log.json")),
         ] {
             let golden = golden.trim_end().as_bytes();

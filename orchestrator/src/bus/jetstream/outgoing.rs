@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::standing::Part;
 use super::letter;
+use super::standing::Part;
 use super::{BoxError, SUBJECT, Shared, TRY_AGAIN, TRY_AGAIN_MAX};
 use crate::bus::wakeups::count;
 use crate::saga::dispatch::Wakeup;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aggregates::saga::Phase;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::providers::simulator::Scan;
+use orchestrator::saga::view::Snapshot;
 
 use super::shop::{Setup, Shop};
 
@@ -65,4 +66,34 @@ async fn a_parcel_that_nobody_hears_of_is_given_up_and_the_sale_stands() {
     );
     let report = shop.close().await;
     assert_eq!((report.counts.refunded, report.counts.parked), (0, 0));
+}
+
+#[tokio::test]
+async fn a_hint_that_a_parcel_was_delivered_is_taken_for_one_that_it_had_left() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    for scan in [Scan::HandOver, Scan::Deliver] {
+        assert!(shop.simulator.scan(order, scan, false).await);
+    }
+    // Wake-ups may overtake each other, and the other one is lost here.
+    shop.fulfilment.engine().hint(order, "track");
+    let end = shop.at_rest(order).await;
+    assert_eq!(end.state.phase, Phase::Completed);
+    let report = shop.close().await;
+    assert_eq!(report.counts.by_status["Delivered"], 1);
+}
+
+#[tokio::test]
+async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
+    let shop = Shop::open().await;
+    let order = shop.shipped("a").await;
+    let looks = |saga: &Snapshot| saga.state.step("handover").map_or(0, |step| step.polls);
+    let before = looks(&shop.until(order, |saga| looks(saga) > 0).await);
+    shop.fulfilment.engine().hint(order, "track");
+    shop.until(order, |saga| looks(saga) > before).await;
+    assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
+    shop.fulfilment.engine().hint(order, "handover");
+    let left = shop.until(order, |saga| saga.state.is_done("handover")).await;
+    assert_eq!(looks(&left), before + 1);
+    shop.close().await;
 }
