@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_acknowledges_nothing_or_begins_late_is_told_and_the_former_set_right() {
-        let wanted = wanted(&settings());
+        let wanted = wanted(&settings(), None);
         let theirs = Config {
             no_ack: true,
             first_sequence: Some(50),

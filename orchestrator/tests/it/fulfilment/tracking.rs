@@ -93,7 +93,9 @@ async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
     shop.until(order, |saga| looks(saga) > before).await;
     assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
     shop.fulfilment.engine().hint(order, "handover");
-    let left = shop.until(order, |saga| saga.state.is_done("handover")).await;
+    let left = shop
+        .until(order, |saga| saga.state.is_done("handover"))
+        .await;
     assert_eq!(looks(&left), before + 1);
     shop.close().await;
 }

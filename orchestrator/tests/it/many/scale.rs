@@ -41,7 +41,7 @@ struct Pace {
     cores: f64,
     /// How much of the machine was in use, by whomever.
     machine: f64,
-    /// Parcels that the carrier was being asked to take, of those that its workers may ask it for at once.
+    /// Calls in flight of the step that had most of them, of those that its workers may have of each.
     in_flight: f64,
 }
 
@@ -133,10 +133,19 @@ async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
         }
         sum
     };
+    let steps = ["ship", "notify", "handover", "track"];
+    let in_flight = async || {
+        let mut most: f64 = 0.0;
+        for step in steps {
+            let step = format!("step=\"{step}\"");
+            most = most.max(sum("saga_in_flight{", &["fulfilment", &step]).await);
+        }
+        most
+    };
     let done = async || sum("saga_finished_total{", &["fulfilment", "completed"]).await;
-    // From the first that is done with to the last: what starting takes is not measured.
-    let first = until("the first", MENDED, async || {
-        Some(done().await).filter(|done| *done > 0.0)
+    // What starting takes is not measured.
+    until("the first call", MENDED, async || {
+        (in_flight().await > 0.0).then_some(())
     })
     .await;
     let since = Instant::now();
@@ -144,7 +153,7 @@ async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
     let machine_before = machine_time();
     let mut looks = Vec::new();
     until("the last", MENDED, async || {
-        looks.push(sum("saga_in_flight{", &["fulfilment", "\"ship\""]).await);
+        looks.push(in_flight().await);
         tokio::time::sleep(LOOK_EVERY).await;
         (done().await >= orders as f64).then_some(())
     })
@@ -155,7 +164,7 @@ async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
     // Towards the end there is not enough left to do for all.
     let busy = &looks[..(looks.len() * 3).div_ceil(4)];
     Pace {
-        rate: (orders as f64 - first) / took,
+        rate: orders as f64 / took,
         cores: (after - before).as_secs_f64() / took,
         machine: (machine_after.0 - machine_before.0) / (machine_after.1 - machine_before.1),
         in_flight: busy.iter().sum::<f64>() / busy.len() as f64,
