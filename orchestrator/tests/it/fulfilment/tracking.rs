@@ -83,12 +83,17 @@ async fn a_hint_that_a_parcel_was_delivered_is_taken_for_one_that_it_had_left() 
     assert_eq!(report.counts.by_status["Delivered"], 1);
 }
 
+/// How often the parcel was looked for in vain.
+fn looks(saga: &Snapshot) -> u32 {
+    saga.state.step("handover").map_or(0, |step| step.polls)
+}
+
 #[tokio::test]
 async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
     let shop = Shop::open().await;
     let order = shop.shipped("a").await;
-    let looks = |saga: &Snapshot| saga.state.step("handover").map_or(0, |step| step.polls);
-    let before = looks(&shop.until(order, |saga| looks(saga) > 0).await);
+    let waits = shop.until(order, |saga| looks(saga) > 0).await;
+    let before = looks(&waits);
     shop.fulfilment.engine().hint(order, "track");
     shop.until(order, |saga| looks(saga) > before).await;
     assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
