@@ -5,9 +5,9 @@ use std::time::Duration;
 use aggregates::saga::Phase;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::providers::simulator::Scan;
-use orchestrator::saga::view::Snapshot;
 
 use super::shop::{Setup, Shop};
+use crate::town::{STUCK, until};
 
 #[tokio::test]
 async fn vans_that_come_by_themselves_bring_an_order_to_its_end() {
@@ -83,24 +83,19 @@ async fn a_hint_that_a_parcel_was_delivered_is_taken_for_one_that_it_had_left() 
     assert_eq!(report.counts.by_status["Delivered"], 1);
 }
 
-/// How often the parcel was looked for in vain.
-fn looks(saga: &Snapshot) -> u32 {
-    saga.state.step("handover").map_or(0, |step| step.polls)
-}
-
 #[tokio::test]
 async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
     let shop = Shop::open().await;
     let order = shop.shipped("a").await;
-    let waits = shop.until(order, |saga| looks(saga) > 0).await;
-    let before = looks(&waits);
-    shop.fulfilment.engine().hint(order, "track");
-    shop.until(order, |saga| looks(saga) > before).await;
+    let engine = shop.fulfilment.engine();
+    engine.hint(order, "track");
+    until("a saga that rests", STUCK, async || {
+        (engine.live() == 0).then_some(())
+    })
+    .await;
     assert!(shop.simulator.scan(order, Scan::HandOver, false).await);
-    shop.fulfilment.engine().hint(order, "handover");
-    let left = shop
-        .until(order, |saga| saga.state.is_done("handover"))
+    engine.hint(order, "handover");
+    shop.until(order, |saga| saga.state.is_done("handover"))
         .await;
-    assert_eq!(looks(&left), before + 1);
     shop.close().await;
 }
