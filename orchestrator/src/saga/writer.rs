@@ -172,6 +172,9 @@ impl Writer {
         }
         let plan = draft.settle();
         let starts = self.begin(draft, &plan, admit);
+        if starts.len() < plan.begin.len() && self.inner.stopping.is_cancelled() {
+            draft.leave_to_others();
+        }
         (plan, starts)
     }
 
