@@ -220,11 +220,20 @@ pub(super) fn more_than_once(ledger: &[serde_json::Value], op: &str) -> usize {
 
 /// The sum of a counter over all its labels that contain these words, as a process tells it now; 0 when it does not answer.
 pub(super) async fn counted(http: &reqwest::Client, url: &str, name: &str, words: &[&str]) -> f64 {
-    let Ok(answer) = http.get(format!("{url}/metrics")).send().await else {
-        return 0.0;
-    };
-    let text = answer.text().await.unwrap_or_default();
-    let lines = text
+    sum(&measurements(http, url).await, name, words)
+}
+
+/// What a process measures; nothing when it does not answer.
+pub(super) async fn measurements(http: &reqwest::Client, url: &str) -> String {
+    match http.get(format!("{url}/metrics")).send().await {
+        Ok(answer) => answer.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// The sum of a measurement over all its labels that contain these words.
+pub(super) fn sum(measurements: &str, name: &str, words: &[&str]) -> f64 {
+    let lines = measurements
         .lines()
         .filter(|line| line.starts_with(name) && words.iter().all(|word| line.contains(word)));
     lines

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::crew::{Crew, counted};
+use super::crew::{Crew, measurements, sum};
 use crate::broker::nats::Release;
 use crate::soak::{self, size};
 use crate::storm::{MENDED, crowd};
@@ -27,8 +27,8 @@ fn concurrency() -> u8 {
 /// what it waits for, and the factor says nothing.
 const IN_FLIGHT_MIN: f64 = 0.75;
 
-/// Between two looks at what has been done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between two looks at what has been done, each of which costs the workers a few queries.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a second worker has to add.
 const FACTOR_MIN: f64 = 1.8;
@@ -43,6 +43,27 @@ struct Pace {
     machine: f64,
     /// Calls in flight of the step that had most of them, of those that its workers may have of each.
     in_flight: f64,
+}
+
+/// How far some workers are.
+struct Look {
+    /// Sagas that they have completed.
+    completed: f64,
+    /// Calls in flight of the step that has most of them.
+    in_flight: f64,
+}
+
+impl Look {
+    async fn at(http: &reqwest::Client, workers: &[Process]) -> Self {
+        let asked = workers.iter().map(|worker| measurements(http, &worker.url));
+        let all = futures_util::future::join_all(asked).await.concat();
+        let steps = ["ship", "notify", "handover", "track"].map(|step| format!("step=\"{step}\""));
+        let of_step = |step: &String| sum(&all, "saga_in_flight{", &["fulfilment", step]);
+        Self {
+            completed: sum(&all, "saga_finished_total{", &["fulfilment", "completed"]),
+            in_flight: steps.iter().map(of_step).fold(0.0, f64::max),
+        }
+    }
 }
 
 /// Processor time that a process has taken so far.
@@ -126,26 +147,10 @@ async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
         .iter_mut()
         .map(|worker| worker.start(&crew.town.http));
     futures_util::future::join_all(starting).await;
-    let sum = async |name: &str, words: &[&str]| {
-        let mut sum = 0.0;
-        for worker in &started {
-            sum += counted(&crew.town.http, &worker.url, name, words).await;
-        }
-        sum
-    };
-    let steps = ["ship", "notify", "handover", "track"];
-    let in_flight = async || {
-        let mut most: f64 = 0.0;
-        for step in steps {
-            let step = format!("step=\"{step}\"");
-            most = most.max(sum("saga_in_flight{", &["fulfilment", &step]).await);
-        }
-        most
-    };
-    let done = async || sum("saga_finished_total{", &["fulfilment", "completed"]).await;
+    let look = async || Look::at(&crew.town.http, &started).await;
     // What starting takes is not measured.
     until("the first call", MENDED, async || {
-        (in_flight().await > 0.0).then_some(())
+        (look().await.in_flight > 0.0).then_some(())
     })
     .await;
     let since = Instant::now();
@@ -153,9 +158,10 @@ async fn completed(release: Release, workers: usize, orders: usize) -> Pace {
     let machine_before = machine_time();
     let mut looks = Vec::new();
     until("the last", MENDED, async || {
-        looks.push(in_flight().await);
         tokio::time::sleep(LOOK_EVERY).await;
-        (done().await >= orders as f64).then_some(())
+        let look = look().await;
+        looks.push(look.in_flight);
+        (look.completed >= orders as f64).then_some(())
     })
     .await;
     let took = since.elapsed().as_secs_f64();
@@ -180,7 +186,7 @@ async fn a_second_worker_carries_its_share() {
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn one_and_two(release: Release) {
-    let orders = size(2400);
+    let orders = size(4800);
     let one = completed(release, 1, orders).await;
     let two = completed(release, 2, orders).await;
     let factor = two.rate / one.rate;
