@@ -34,6 +34,7 @@ pub mod step;
 pub mod sweeper;
 mod task;
 mod timers;
+mod unheeded;
 pub mod verbs;
 pub mod view;
 mod wake;

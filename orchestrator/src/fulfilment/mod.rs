@@ -96,7 +96,7 @@ impl Sagas {
     /// The sagas with these participants.
     #[must_use]
     pub fn new(parts: &Parts) -> Self {
-        let guards = Arc::new(Guards::new(&parts.guard));
+        let guards = Arc::new(Guards::new(&parts.guard, parts.limits.steps));
         let participants = Participants {
             providers: parts.providers.clone(),
             guards: Arc::clone(&guards),
@@ -214,7 +214,7 @@ impl Fulfilment {
 
     /// Somebody says that a parcel was scanned; the carrier itself is asked.
     pub fn scanned(&self, order: Uuid) {
-        self.engine.hint(order, steps::HANDOVER);
+        // Leads to the look for the handover where that is still awaited.
         self.engine.hint(order, steps::TRACK);
     }
 }

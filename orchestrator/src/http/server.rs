@@ -18,7 +18,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::turn::{self, Turn};
@@ -117,6 +117,8 @@ async fn drain(
     let (since, mut too_slow) = (Instant::now(), 0);
     let mut all_gone = std::pin::pin!(graceful.shutdown());
     let mut looks = interval(LOOK_EVERY);
+    // Two looks at once after a standstill would be one.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while since.elapsed() < limits.grace {
         tokio::select! {
             () = &mut all_gone => {
@@ -127,8 +129,7 @@ async fn drain(
             }
             _ = looks.tick() => {}
         }
-        let waited = since.elapsed();
-        too_slow += connections.close(|turn| {
+        too_slow += connections.close(|turn, waited| {
             let patience = if turn.is_sending() {
                 limits.sending
             } else {
@@ -153,7 +154,8 @@ struct Connections {
 struct Open {
     task: AbortHandle,
     turn: Arc<Turn>,
-    /// When it was last looked at.
+    /// Whose turn it was when it was last looked at, and since which look.
+    was: Option<(u8, Instant)>,
     was_late: bool,
 }
 
@@ -163,6 +165,7 @@ impl Connections {
         let open = Open {
             task,
             turn,
+            was: None,
             was_late: false,
         };
         self.open.insert(open.task.id(), open);
@@ -191,11 +194,16 @@ impl Connections {
 
     /// Closes those that are late, and were at the last look: an answer that was ready a moment ago is still being written. Returns how
     /// many those are.
-    fn close(&mut self, is_late: impl Fn(&Turn) -> bool) -> usize {
+    fn close(&mut self, is_late: impl Fn(&Turn, Duration) -> bool) -> usize {
         self.forget_ended();
         let before = self.open.len();
         self.open.retain(|_, open| {
-            let is_late = is_late(&open.turn);
+            let whose = open.turn.whose();
+            let same = open.was.filter(|(before, _)| *before == whose);
+            let (_, since) = *open
+                .was
+                .insert(same.unwrap_or_else(|| (whose, Instant::now())));
+            let is_late = is_late(&open.turn, since.elapsed());
             let closes = is_late && open.was_late;
             open.was_late = is_late;
             if closes {

@@ -28,12 +28,17 @@ pub(super) struct Turn(AtomicU8);
 impl Turn {
     /// Whether the client has yet to send (the rest of) a request.
     pub(super) fn is_sending(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == SENDING
+        self.whose() == SENDING
     }
 
     /// Whether the server has a request that it has not answered.
     pub(super) fn is_working(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == WORKING
+        self.whose() == WORKING
+    }
+
+    /// Changes when the turn passes to the other side.
+    pub(super) fn whose(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
     }
 
     fn pass_to(&self, whose: u8) {

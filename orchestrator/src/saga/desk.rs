@@ -84,8 +84,8 @@ impl Desk {
     }
 
     /// Takes back what is not worth a look any more.
-    pub(super) fn keep_lent(&mut self, hinted: &[String]) {
-        self.lent.retain(|lent| hinted.contains(lent));
+    pub(super) fn keep_lent(&mut self, is_hinted: impl Fn(&str) -> bool) {
+        self.lent.retain(|lent| is_hinted(lent));
     }
 
     /// Whether calls of this step begin here.

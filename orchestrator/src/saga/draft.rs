@@ -6,8 +6,8 @@ mod outcome;
 use std::time::Duration;
 
 use aggregates::saga::{
-    CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested, SagaUnwound, Standing,
-    State, Step, StepDone, StepParked, StepRefused, StepStarted, UnwindStarted, encode,
+    CancelRefused, CauseKind, Polled, SagaCompleted, SagaEvent, SagaRested, SagaUnwound, State,
+    StepDone, StepParked, StepRefused, StepStarted, UnwindStarted, encode,
 };
 use chrono::{DateTime, Utc};
 use eventstore::{Expected, NewEvent, StreamAppend, Version};
@@ -85,20 +85,19 @@ impl<'a> Draft<'a> {
         .into()
     }
 
-    /// Something was to begin and does not here. Others find it by the time at which the saga is due, and a wait that was begun with the
-    /// same events would hide it from them until that is over.
+    /// Something was to begin and does not here. Others find it by the time at which the saga is due, and a wait that the same events
+    /// begin would hide it from them until that is over: what is waited for is looked at now.
     pub fn leave_to_others(&mut self) {
-        let at = self.at;
-        let is_hidden = self.state.due_at().is_some_and(|due| due > at);
-        let waits = |step: &&Step| matches!(step.standing, Standing::Polling { .. });
-        let waiting = self.state.steps.iter().find(waits);
-        if let (false, true, Some(step)) = (self.events.is_empty(), is_hidden, waiting) {
-            let now = Polled {
-                step: step.name.clone(),
-                next_at: at,
-                at,
-            };
-            self.push(Uuid::now_v7(), now.into());
+        let (ids, events) = (
+            std::mem::take(&mut self.ids),
+            std::mem::take(&mut self.events),
+        );
+        self.state = State::clone(&self.from.state);
+        for (id, mut event) in ids.into_iter().zip(events) {
+            if let SagaEvent::Polled(wait) = &mut event {
+                wait.next_at = self.at;
+            }
+            self.push(id, event);
         }
     }
 

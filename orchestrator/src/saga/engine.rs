@@ -26,6 +26,7 @@ use super::plan::span;
 use super::registry::{Registry, Slot, lock};
 use super::task::{New, Opening, Task};
 use super::timers::Timers;
+use super::unheeded::Hints;
 use super::view::{LeftAlone, LoadError, Snapshot};
 
 /// A saga whose task panicked is looked at again after this time; short enough that nobody waits for the sweeper.
@@ -138,6 +139,10 @@ pub(super) struct Inner {
     pub(super) owner: Uuid,
     pub(super) registry: Registry,
     pub(super) timers: Timers,
+    /// Of sagas that only wait for others.
+    pub(super) looks: Timers,
+    /// What was hinted at while nobody could be asked.
+    pub(super) hints: Hints,
     pub(super) places: Places,
     /// No attempt begins any more.
     pub(super) stopping: CancellationToken,
@@ -178,6 +183,8 @@ impl Engine {
             owner: Uuid::now_v7(),
             registry: Registry::default(),
             timers: Timers::default(),
+            looks: Timers::default(),
+            hints: Hints::default(),
             places: Places::new(options.places, &sagas),
             stopping: CancellationToken::new(),
             halted: CancellationToken::new(),

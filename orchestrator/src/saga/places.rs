@@ -17,12 +17,23 @@ const PER_CALL: usize = 4;
 /// Held by the task of a saga while it lives.
 pub(super) type Place = OwnedSemaphorePermit;
 
-/// Those that are free. Timers and the sweeper have their own, so that neither takes all of the other's; who waits here for a saga, or
+/// Those that are free. Timers of calls, timers of looks and the sweeper have their own, so that none takes all of another's: when a carrier
+/// is back, all parcels are to be looked for, and a payment that is to be tried again must not wait behind them. Who waits here for a saga, or
 /// pulled a wake-up for it, needs none.
 #[derive(Debug)]
 pub(super) struct Places {
-    timed: Arc<Semaphore>,
+    of_calls: Arc<Semaphore>,
+    of_looks: Arc<Semaphore>,
     swept: Arc<Semaphore>,
+}
+
+/// What a saga is woken for by a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Something is to be tried.
+    Call,
+    /// What somebody else does is to be looked at, and nothing else.
+    Look,
 }
 
 impl Places {
@@ -30,15 +41,20 @@ impl Places {
         let steps = sagas.iter().flat_map(|saga| saga.definition().steps());
         let each = number(least, steps.map(|step| step.concurrency));
         Self {
-            timed: Arc::new(Semaphore::new(each)),
+            of_calls: Arc::new(Semaphore::new(each)),
+            of_looks: Arc::new(Semaphore::new(each)),
             swept: Arc::new(Semaphore::new(each)),
         }
     }
 
     /// Resolves when there is one.
-    pub(super) async fn for_timer(&self) -> Option<Place> {
+    pub(super) async fn for_timer(&self, errand: Errand) -> Option<Place> {
+        let places = match errand {
+            Errand::Call => &self.of_calls,
+            Errand::Look => &self.of_looks,
+        };
         // Never closed.
-        Arc::clone(&self.timed).acquire_owned().await.ok()
+        Arc::clone(places).acquire_owned().await.ok()
     }
 
     /// `None`: there is none now.
@@ -67,12 +83,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_sweeper_has_taken_is_not_missing_for_timers() {
+    async fn what_one_kind_of_waking_has_taken_is_not_missing_for_another() {
         let places = Places::new(1, &[]);
         let swept = places.for_sweeper();
         assert!(swept.is_some() && places.for_sweeper().is_none());
-        let timed = places.for_timer().await;
-        assert!(timed.is_some());
+        let looks = places.for_timer(Errand::Look).await;
+        let calls = places.for_timer(Errand::Call).await;
+        assert!(looks.is_some() && calls.is_some());
         drop(swept);
         assert!(places.for_sweeper().is_some(), "given back");
     }

@@ -124,7 +124,8 @@ impl Task {
     ) -> Result<(Self, Option<Written>), LeftAlone> {
         let (view, _) = load(&inner.store, id).await?;
         let saga = inner.saga(&view.state.saga, view.state.version)?;
-        let task = Self::new(inner, saga, view, slot);
+        let mut task = Self::new(inner, saga, view, slot);
+        task.hinted = task.inner.hints.take(id);
         task.show();
         Ok((task, None))
     }
@@ -290,11 +291,25 @@ impl Task {
     fn rest(&self, until: Option<DateTime<Utc>>) -> bool {
         let id = self.writer.view.id;
         self.inbox.rests(Rest::Until(until));
+        self.inner.hints.keep(id, self.hinted.clone());
         let left = self.inner.registry.leave(id, &self.inbox);
         if let (true, Some(until)) = (left, until) {
-            self.inner.timers.arm(id, until);
+            let timers = if self.only_waits() {
+                &self.inner.looks
+            } else {
+                &self.inner.timers
+            };
+            timers.arm(id, until);
         }
         left
+    }
+
+    /// For what somebody else does, and for nothing that is to be tried again.
+    fn only_waits(&self) -> bool {
+        let waits = |step: &Step| matches!(step.standing, Standing::Polling { .. });
+        let steps = self.writer.view.state.steps.iter();
+        let mut timed = steps.filter(|step| step.timer().is_some()).peekable();
+        timed.peek().is_some() && timed.all(waits)
     }
 
     fn may_end(&self, until: Option<DateTime<Utc>>) -> bool {
@@ -305,7 +320,9 @@ impl Task {
             return true;
         }
         let soon = until.is_some_and(|until| until <= self.inner.clock.now() + self.inner.linger);
-        !soon && !self.desk.is_starved() && self.hinted.is_empty() && !self.has_audience()
+        // Whoever is to be looked at may be away for hours.
+        let heeded = self.hinted.is_empty() || self.desk.paused_until().is_some();
+        !soon && !self.desk.is_starved() && heeded && !self.has_audience()
     }
 
     fn show(&self) {

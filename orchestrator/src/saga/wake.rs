@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::dispatch::{Rest, Wakeup};
 use super::engine::{Engine, Inner};
-use super::places::Place;
+use super::places::{Errand, Place};
 use super::registry::{Inbox, Word};
 use super::task::Opening;
+use super::timers::Timers;
 
 impl Engine {
     /// Says: look at this saga, something may have happened to it. Duplicate, late and needless wake-ups do no harm.
@@ -51,6 +52,7 @@ impl Engine {
     /// Forgets the timer of a saga: somebody else wakes it then.
     pub fn leave_timer(&self, id: Uuid, at: DateTime<Utc>) {
         self.inner.timers.disarm(id, at);
+        self.inner.looks.disarm(id, at);
     }
 
     /// How often a saga was found here that this build does not understand; it only grows.
@@ -104,15 +106,23 @@ impl Engine {
     pub(super) fn keep_time(&self) {
         let engine = self.clone();
         self.accompany("the sagas' timers", async move {
-            loop {
-                // First the place: until there is one, the timers stay where they are, and what they are for is due to the sweeper.
-                let place = engine.inner.places.for_timer().await;
-                let id = engine.inner.timers.next(engine.inner.clock.as_ref()).await;
-                if !engine.is_live(id) {
-                    engine.say_here(id, Word::Reload, place);
-                }
-            }
+            engine.ring(&engine.inner.timers, Errand::Call).await;
         });
+        let engine = self.clone();
+        self.accompany("the timers of sagas that only wait", async move {
+            engine.ring(&engine.inner.looks, Errand::Look).await;
+        });
+    }
+
+    async fn ring(&self, timers: &Timers, errand: Errand) {
+        loop {
+            // First the place: until there is one, the timers stay where they are, and what they are for is due to the sweeper.
+            let place = self.inner.places.for_timer(errand).await;
+            let id = timers.next(self.inner.clock.as_ref()).await;
+            if !self.is_live(id) {
+                self.say_here(id, Word::Reload, place);
+            }
+        }
     }
 }
 

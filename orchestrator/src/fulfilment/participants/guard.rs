@@ -10,6 +10,9 @@ use crate::fulfilment::steps::*;
 use crate::providers::guard::{Caller, Cut, Guard, Policy, Reading};
 use crate::saga::definition::{Call, Outcome, Probe};
 
+/// Calls of which one or two that fail say nothing yet.
+const SAY_LITTLE: usize = 4;
+
 /// The guards. Parcels are followed at another place than they are ordered at, which may be away alone.
 pub struct Guards {
     payments: Guard,
@@ -43,12 +46,17 @@ impl Drop for Leave {
 }
 
 impl Guards {
-    /// Closed guards, all under one policy.
+    /// Closed guards, all under one policy. `steps`: calls of one step in flight. Where there are few, few failures have to say that a
+    /// provider is away: so many calls that hang are all that a window sees.
     #[must_use]
-    pub fn new(policy: &Policy) -> Self {
-        let guard = |name| Guard::new(name, policy);
+    pub fn new(policy: &Policy, steps: usize) -> Self {
+        let few = Policy {
+            min_calls: policy.min_calls.min(steps.max(SAY_LITTLE)),
+            ..policy.clone()
+        };
+        let guard = |name| Guard::new(name, &few);
         Self {
-            payments: guard("payment"),
+            payments: Guard::new("payment", policy),
             carrier: guard("carrier"),
             tracking: guard("tracking"),
             kakao: guard("kakao"),

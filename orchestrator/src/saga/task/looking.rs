@@ -46,7 +46,12 @@ impl Task {
                 self.hinted.push(spec.name.to_owned());
             }
         }
-        self.desk.keep_lent(&self.hinted);
+        self.desk.keep_lent(|step| {
+            self.hinted
+                .iter()
+                .chain(&self.early)
+                .any(|hint| hint == step)
+        });
     }
 
     /// Somebody hinted at a step whose turn has not come. They may know more than we do: what we wait for before it has come to pass as well.
@@ -58,8 +63,15 @@ impl Task {
         else {
             return;
         };
-        if !self.may_look(before) || !self.desk.begins(before.name) {
+        if !self.may_look(before) {
             return;
+        }
+        // Who may look at the later one here may look at the earlier one first.
+        if !self.desk.begins(before.name) {
+            if !self.desk.begins(spec.name) {
+                return;
+            }
+            self.desk.lend(vec![before.name.to_owned()]);
         }
         let name = spec.name.to_owned();
         // A look that is under way may have missed what the hint is about.
