@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aggregates::saga::Phase;
 use orchestrator::fulfilment::limits::Limits;
-use orchestrator::providers::simulator::Scan;
+use orchestrator::providers::guard::{Policy, Position};
+use orchestrator::providers::simulator::{Scan, ledger};
 
 use super::shop::{Setup, Shop};
 use crate::town::{STUCK, until};
@@ -97,5 +98,38 @@ async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
     engine.hint(order, "handover");
     shop.until(order, |saga| saga.state.is_done("handover"))
         .await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_hint_keeps_no_task_while_the_carrier_is_away_and_is_heeded_once_it_is_back() {
+    let guard = Policy {
+        min_calls: 2,
+        open_for: Duration::from_secs(2),
+        ..Policy::default()
+    };
+    let setup = Setup::default();
+    let shop = Shop::with(Setup { guard, ..setup }).await;
+    let order = shop.shipped("a").await;
+    let engine = shop.fulfilment.engine();
+    shop.simulator.set_outage(ledger::Port::Carrier, true);
+    until("a breaker that is open", STUCK, async || {
+        engine.hint(order, "track");
+        let mut readings = shop.fulfilment.guards().readings();
+        let open = readings.any(|(name, now)| name == "tracking" && now.position == Position::Open);
+        open.then_some(())
+    })
+    .await;
+    engine.hint(order, "track");
+    until("a saga that rests", STUCK, async || {
+        (engine.live() == 0).then_some(())
+    })
+    .await;
+    shop.simulator.set_outage(ledger::Port::Carrier, false);
+    for scan in [Scan::HandOver, Scan::Deliver] {
+        assert!(shop.simulator.scan(order, scan, false).await);
+    }
+    let end = shop.at_rest(order).await;
+    assert_eq!(end.state.phase, Phase::Completed);
     shop.close().await;
 }
