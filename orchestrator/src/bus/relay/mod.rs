@@ -162,7 +162,7 @@ impl Relay {
     async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {
         let found = stream::ensure(&self.broker, &self.settings).await?;
         self.status.differences(&found.differences);
-        resume::resume(&self.store, &self.broker, &found.state, &self.status).await
+        resume::resume(&self.store, &self.broker, &found.info, &self.status).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{
-    Compression, Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType,
+    Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ pub struct StreamSettings {
 
 /// The stream as it is.
 pub(super) struct Found {
-    pub(super) state: State,
+    pub(super) info: Info,
     /// Settings that the broker did not take, in words.
     pub(super) differences: Vec<String>,
 }
@@ -62,7 +62,7 @@ pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result
     let wanted = wanted(settings, Some(&info.config));
     if differences(&wanted, &info.config).is_empty() {
         return Ok(Found {
-            state: info.state,
+            info,
             differences: Vec::new(),
         });
     }
@@ -76,7 +76,7 @@ pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result
         left.push(refusal.to_string());
     }
     Ok(Found {
-        state: info.state,
+        info,
         differences: left,
     })
 }

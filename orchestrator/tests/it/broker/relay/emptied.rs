@@ -70,3 +70,30 @@ async fn the_places_of_strangers_messages_that_were_purged_are_not_taken_for_tho
         relay.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_moved_goes_on_with_a_stream_whose_messages_have_gone() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(300).await;
+        world.caught_up().await;
+        relay.stop().await;
+        let stream = world.client.jetstream().get_stream(STREAM).await;
+        stream.expect("a stream").purge().await.expect("purged");
+        world.forget_how_far_it_came();
+        world.append(7).await;
+        let relay = world.relay(settings()).await;
+        world.caught_up().await;
+        let (read, log) = (world.read().await, world.whole_log().await);
+        let read: Vec<_> = read.iter().map(|read| (read.position, read.id)).collect();
+        let log = log.iter().skip(300);
+        let log: Vec<_> = log
+            .map(|event| (event.position.0, event.event_id))
+            .collect();
+        assert_eq!(read, log);
+        assert_eq!(relay.status.report().trouble, None);
+        relay.stop().await;
+    }
+}
