@@ -159,10 +159,21 @@ impl Relay {
         }
     }
 
+    /// Nothing is changed of a stream that is not a copy of this log: its messages might go by what is said here.
     async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {
-        let found = stream::ensure(&self.broker, &self.settings).await?;
-        self.status.differences(&found.differences);
-        resume::resume(&self.store, &self.broker, &found.info, &self.status).await
+        let info = stream::find(&self.broker, &self.settings).await?;
+        let resumed = resume::resume(&self.store, &self.broker, &info).await;
+        if let Err(Trouble::Diverged(_)) = &resumed {
+            let unlike = stream::unlike(&self.settings, &info.config);
+            self.status.differences(&unlike);
+        }
+        let (from, acknowledged) = resumed?;
+        let left = stream::set_right(&self.broker, &self.settings, &info.config).await?;
+        self.status.differences(&left);
+        if from.position < acknowledged {
+            self.status.forgotten(from.position, acknowledged);
+        }
+        Ok(from)
     }
 }
 

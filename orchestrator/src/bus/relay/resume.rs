@@ -5,25 +5,18 @@ use eventstore::{Checkpoint, EventStore, Position, ReadError};
 
 use super::LEASE;
 use super::message::{STREAM, checkpoint_of};
-use super::status::RelayStatus;
 use super::trouble::Trouble;
 use crate::bus::connection::Broker;
 
-/// Finds the event after whose message the next one is to be published, and tells if the broker holds less than was acknowledged.
+/// Finds the event after whose message the next one is to be published, and how far the broker is known to have come.
 pub(super) async fn resume(
     store: &EventStore,
     broker: &Broker,
     info: &Info,
-    status: &RelayStatus,
-) -> Result<Checkpoint, Trouble> {
+) -> Result<(Checkpoint, Position), Trouble> {
     let note = store.bookmark(LEASE).await?;
     let from = last_published(store, broker, info, note).await?;
-    if let Some(note) = note
-        && from.position < note.position
-    {
-        status.forgotten(from.position, note.position);
-    }
-    Ok(from)
+    Ok((from, note.map_or(from.position, |note| note.position)))
 }
 
 async fn last_published(
