@@ -107,13 +107,15 @@ impl Relay {
         tracing::info!(token = tenure.lease().token, "this process relays the log");
         let (mut pause, mut troubled) = (PAUSE_FIRST, None);
         loop {
+            let mut begun = Instant::now();
             let (trouble, progressed) = self.attempt(&tenure, stop).await;
             let Some(trouble) = trouble else { break };
             if progressed || self.status.report().phase == Phase::Active {
-                troubled = None;
+                (troubled, begun) = (None, Instant::now());
             }
             self.status.trouble(&trouble);
-            let since = *troubled.get_or_insert_with(Instant::now);
+            // An attempt that came to nothing was part of it.
+            let since = *troubled.get_or_insert(begun);
             // Perhaps another process reaches a broker that does not answer this one.
             let leaves = trouble == Trouble::Silent || since.elapsed() >= TROUBLE_MAX;
             if tenure.is_over() || leaves || !self.broker.is_connected() {
