@@ -26,7 +26,9 @@ def answer(subject, question, journal):
         return {"outcome": "refused", "code": "empty-message", "reason": "There is nothing to send."}
     proof = {"reference": f"py-{len(sent) + 1}", "channel": "alimtalk"}
     line = {"key": question["key"], "kind": question["input"]["kind"], "orderId": question.get("orderId"), **proof}
-    journal.write(json.dumps(line).encode() + b"\n")  # The effect itself: here, a line. A real worker asks its dealer.
+    effect = json.dumps(line).encode() + b"\n"  # The effect itself: here, a line. A real worker asks its dealer.
+    if journal.write(effect) != len(effect):  # A full disk takes a part. No answer: what came of it is unknown to the shop.
+        raise OSError("the journal was not written to its end")
     os.fsync(journal.fileno())  # On disk before anybody is told.
     return {"outcome": "done", "output": proof}
 

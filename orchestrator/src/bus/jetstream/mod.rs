@@ -186,7 +186,8 @@ impl JetStream {
         let _ = timeout(SILENCE_MAX, self.0.broker.client().flush()).await;
     }
 
-    /// What nobody can read, and what was delivered too often, is put out of the way. What is of another shop is that one's to put there.
+    /// What nobody can read, and what was delivered too often, is put out of the way, whosever it is: nobody would get it any more, and
+    /// the queue would keep it for an hour. Before that, what is of another shop is left to that one.
     fn open(&self, message: Message) -> Option<Delivery> {
         let letter = letter::read(&message.payload);
         let delivered = message.info().map(|info| u32::try_from(info.delivered));
@@ -194,13 +195,16 @@ impl JetStream {
             discard(message, "unreadable");
             return None;
         };
-        if self.0.origin.is_not(log) {
+        let foreign = self.0.origin.is_not(log);
+        if foreign {
             self.0.standing.found_foreign();
-            leave_to_others(message, attempt);
-            return None;
         }
         if attempt > self.0.limits.max_deliver {
             discard(message, "dropped");
+            return None;
+        }
+        if foreign {
+            leave_to_others(message, attempt);
             return None;
         }
         Some(Delivery::from_jetstream(

@@ -108,6 +108,12 @@ fn stream_config(replicas: Option<usize>, found: Option<&Config>) -> Config {
         discard: DiscardPolicy::New,
         max_bytes: STREAM_BYTES_MAX,
         max_age: AGE_MAX,
+        // Any of these would have wake-ups refused that there is room for, or taken without an answer.
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        discard_new_per_subject: false,
+        max_message_size: -1,
+        no_ack: false,
         num_replicas: replicas.unwrap_or(found.num_replicas),
         // The broker refuses one that is longer than messages live.
         duplicate_window: found.duplicate_window.min(AGE_MAX),
@@ -134,9 +140,30 @@ fn stream_differences(wanted: &Config, kept: &Config) -> Vec<String> {
         unlike("discard", &wanted.discard, &kept.discard),
         unlike("max_bytes", &wanted.max_bytes, &kept.max_bytes),
         unlike("max_age", &wanted.max_age, &kept.max_age),
+        unlike(
+            "max_msgs",
+            &limit(wanted.max_messages),
+            &limit(kept.max_messages),
+        ),
+        unlike(
+            "max_msgs_per_subject",
+            &limit(wanted.max_messages_per_subject),
+            &limit(kept.max_messages_per_subject),
+        ),
+        unlike(
+            "max_msg_size",
+            &limit(wanted.max_message_size.into()),
+            &limit(kept.max_message_size.into()),
+        ),
+        unlike("no_ack", &wanted.no_ack, &kept.no_ack),
         unlike("num_replicas", &wanted.num_replicas, &kept.num_replicas),
     ];
     lines.into_iter().flatten().collect()
+}
+
+/// "No limit" is written as -1 or as 0.
+fn limit(value: i64) -> i64 {
+    if value > 0 { value } else { -1 }
 }
 
 fn unlike<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, kept: &T) -> Option<String> {
@@ -186,5 +213,35 @@ mod tests {
         assert!(wanted.deny_delete);
         assert_eq!(wanted.discard, DiscardPolicy::New);
         assert_eq!(wanted.duplicate_window, AGE_MAX);
+    }
+
+    #[test]
+    fn limits_that_would_have_wakeups_refused_or_taken_without_an_answer_are_set_right_or_named() {
+        let theirs = Config {
+            max_messages: 5,
+            max_messages_per_subject: 1,
+            discard_new_per_subject: true,
+            max_message_size: 10,
+            no_ack: true,
+            ..stream_config(None, None)
+        };
+        let wanted = stream_config(None, Some(&theirs));
+        assert_eq!(wanted, stream_config(None, None));
+        assert_eq!(
+            stream_differences(&wanted, &theirs),
+            [
+                "max_msgs: wanted -1, is 5",
+                "max_msgs_per_subject: wanted -1, is 1",
+                "max_msg_size: wanted -1, is 10",
+                "no_ack: wanted false, is true"
+            ]
+        );
+        let unlimited = Config {
+            max_messages: 0,
+            max_messages_per_subject: 0,
+            max_message_size: 0,
+            ..wanted.clone()
+        };
+        assert!(stream_differences(&wanted, &unlimited).is_empty());
     }
 }

@@ -107,13 +107,15 @@ impl Relay {
         tracing::info!(token = tenure.lease().token, "this process relays the log");
         let (mut pause, mut troubled) = (PAUSE_FIRST, None);
         loop {
+            let mut begun = Instant::now();
             let (trouble, progressed) = self.attempt(&tenure, stop).await;
             let Some(trouble) = trouble else { break };
             if progressed || self.status.report().phase == Phase::Active {
-                troubled = None;
+                (troubled, begun) = (None, Instant::now());
             }
             self.status.trouble(&trouble);
-            let since = *troubled.get_or_insert_with(Instant::now);
+            // An attempt that came to nothing was part of it.
+            let since = *troubled.get_or_insert(begun);
             // Perhaps another process reaches a broker that does not answer this one.
             let leaves = trouble == Trouble::Silent || since.elapsed() >= TROUBLE_MAX;
             if tenure.is_over() || leaves || !self.broker.is_connected() {
@@ -159,10 +161,21 @@ impl Relay {
         }
     }
 
+    /// Nothing is changed of a stream that is not a copy of this log: its messages might go by what is said here.
     async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {
-        let found = stream::ensure(&self.broker, &self.settings).await?;
-        self.status.differences(&found.differences);
-        resume::resume(&self.store, &self.broker, &found.state, &self.status).await
+        let info = stream::find(&self.broker, &self.settings).await?;
+        let resumed = resume::resume(&self.store, &self.broker, &info).await;
+        if let Err(Trouble::Diverged(_)) = &resumed {
+            let unlike = stream::unlike(&self.settings, &info.config);
+            self.status.differences(&unlike);
+        }
+        let (from, acknowledged) = resumed?;
+        let left = stream::set_right(&self.broker, &self.settings, &info.config).await?;
+        self.status.differences(&left);
+        if from.position < acknowledged {
+            self.status.forgotten(from.position, acknowledged);
+        }
+        Ok(from)
     }
 }
 

@@ -9,7 +9,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use eventstore::{Checkpoint, Position, RecordedEvent};
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ const IN_FLIGHT: usize = 512;
 const REMEMBER_EVERY: Duration = Duration::from_millis(500);
 /// How often the broker is asked whether it still has what it has acknowledged.
 const READ_BACK_EVERY: Duration = Duration::from_secs(5);
+/// How long a relay that stops waits for the answers to what it has sent: half of what a process keeps for its workers to end in.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>>;
 
@@ -88,7 +90,10 @@ impl<'a> Pump<'a> {
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    self.take_in().await;
+                    return Ok(());
+                }
                 _ = self.connects.changed() => return Err(Trouble::Reconnected),
                 _ = remember.tick() => self.remember().await?,
                 _ = read_back.tick() => self.read_back().await?,
@@ -129,6 +134,18 @@ impl<'a> Pump<'a> {
         self.acked = event;
         self.relay.status.published(event.position, ack.duplicate);
         Ok(())
+    }
+
+    /// Takes in the answers to what is under way, so that what is written down is not less than what the broker has stored. What is in
+    /// the way of one is found again by whoever relays next.
+    async fn take_in(&mut self) {
+        let end = Instant::now() + LAST_ANSWERS;
+        while !self.waiting.is_empty() {
+            let answer = timeout_at(end, first(&mut self.waiting)).await;
+            let Ok(true) = answer.map(|ack| self.note(ack).is_ok()) else {
+                return;
+            };
+        }
     }
 
     /// Writes down how far it came. Whoever has lost the lease writes nothing.

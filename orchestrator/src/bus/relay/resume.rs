@@ -1,56 +1,64 @@
 //! Where to go on: after the last message of the stream, once that is known to be an event of this log.
 
-use async_nats::jetstream::stream::{RawMessageErrorKind, State};
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use eventstore::{Checkpoint, EventStore, Position, ReadError};
 
 use super::LEASE;
 use super::message::{STREAM, checkpoint_of};
-use super::status::RelayStatus;
 use super::trouble::Trouble;
 use crate::bus::connection::Broker;
 
-/// Finds the event after whose message the next one is to be published, and tells if the broker holds less than was acknowledged.
+/// Finds the event after whose message the next one is to be published, and how far the broker is known to have come.
 pub(super) async fn resume(
     store: &EventStore,
     broker: &Broker,
-    state: &State,
-    status: &RelayStatus,
-) -> Result<Checkpoint, Trouble> {
-    let remembered = store.bookmark(LEASE).await?.unwrap_or(Checkpoint::START);
-    let from = last_published(store, broker, state, remembered).await?;
-    if from.position < remembered.position {
-        status.forgotten(from.position, remembered.position);
-    }
-    Ok(from)
+    info: &Info,
+) -> Result<(Checkpoint, Position), Trouble> {
+    let note = store.bookmark(LEASE).await?;
+    let from = last_published(store, broker, info, note).await?;
+    Ok((from, note.map_or(from.position, |note| note.position)))
 }
 
 async fn last_published(
     store: &EventStore,
     broker: &Broker,
-    state: &State,
-    remembered: Checkpoint,
+    info: &Info,
+    note: Option<Checkpoint>,
 ) -> Result<Checkpoint, Trouble> {
-    let last = i64::try_from(state.last_sequence)
+    let sequence = info.state.last_sequence;
+    let last = i64::try_from(sequence)
         .map_err(|_| Trouble::Diverged("its sequence is beyond every log".to_owned()))?;
     if last == 0 {
         return Ok(Checkpoint::START);
     }
-    if let Some(found) = last_message(broker, state.last_sequence).await? {
+    if let Some(found) = last_message(broker, sequence).await? {
         return continues(store, last, found).await;
     }
     // The messages have gone by age or were purged, or there never were any: a stream may be made to begin anywhere, and strangers'
     // messages may be purged as well. That the events up to there were published, only the note says, so where it says less,
     // they are not left out without a word.
-    if remembered.position.0 < last {
-        let known = remembered.position;
-        return Err(Trouble::Diverged(format!(
-            "its message {last} is gone, and no relay of this log is known to have come further than {known}"
-        )));
+    match note {
+        Some(note) if note.position.0 < last => {
+            let known = note.position;
+            Err(Trouble::Diverged(format!(
+                "its message {last} is gone, and no relay of this log is known to have come further than {known}"
+            )))
+        }
+        Some(note) if note.position.0 == last => continues(store, last, Some(note)).await,
+        // It was put back, and what it held has gone since.
+        Some(_) => event_at(store, last).await,
+        None => match info.config.first_sequence {
+            Some(first) if first > 1 => Err(Trouble::Diverged(format!(
+                "its message {last} is gone, and it was made to begin at {first}"
+            ))),
+            // A log that was moved left its note behind, and nothing speaks against the stream being its own.
+            _ => event_at(store, last).await,
+        },
     }
-    if remembered.position.0 == last {
-        return continues(store, last, Some(remembered)).await;
-    }
-    // It was put back, and what it held has gone since.
+}
+
+/// The event of the log at the place of a message that is gone.
+async fn event_at(store: &EventStore, last: i64) -> Result<Checkpoint, Trouble> {
     let page = store.read_all(Position(last - 1), 1, None).await?;
     page.events
         .first()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{
-    Compression, Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType,
+    Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,15 +33,8 @@ pub struct StreamSettings {
     pub duplicate_window: Duration,
 }
 
-/// The stream as it is.
-pub(super) struct Found {
-    pub(super) state: State,
-    /// Settings that the broker did not take, in words.
-    pub(super) differences: Vec<String>,
-}
-
-/// Makes the stream if it is not there and sets it right if it is not as wanted.
-pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result<Found, Trouble> {
+/// The stream as it is; one that is not there is made.
+pub(super) async fn find(broker: &Broker, settings: &StreamSettings) -> Result<Info, Trouble> {
     if !broker
         .client()
         .is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2)
@@ -49,36 +42,40 @@ pub(super) async fn ensure(broker: &Broker, settings: &StreamSettings) -> Result
         let version = broker.server_version().unwrap_or_default();
         return Err(Trouble::TooOld(version));
     }
-    let info = match look(broker).await {
-        Ok(info) => info,
+    match look(broker).await {
         Err(Trouble::Gone) => {
             tracing::info!(stream = STREAM, "making the stream");
             let made: Result<Info, Trouble> = ask(broker, "CREATE", &wanted(settings, None)).await;
             made.map_err(unmade)?;
-            look(broker).await?
+            look(broker).await
         }
-        Err(trouble) => return Err(trouble),
-    };
-    let wanted = wanted(settings, Some(&info.config));
-    if differences(&wanted, &info.config).is_empty() {
-        return Ok(Found {
-            state: info.state,
-            differences: Vec::new(),
-        });
+        found => found,
+    }
+}
+
+/// In what it is not as wanted, in words.
+pub(super) fn unlike(settings: &StreamSettings, found: &Config) -> Vec<String> {
+    differences(&wanted(settings, Some(found)), found)
+}
+
+/// Sets it right if it is not as wanted, and gives the settings that the broker did not take, in words.
+pub(super) async fn set_right(
+    broker: &Broker,
+    settings: &StreamSettings,
+    found: &Config,
+) -> Result<Vec<String>, Trouble> {
+    let wanted = wanted(settings, Some(found));
+    if differences(&wanted, found).is_empty() {
+        return Ok(Vec::new());
     }
     // What we have no opinion on stays as its operators have set it.
-    let updated: Result<Info, Trouble> =
-        ask(broker, "UPDATE", &merged(&wanted, &info.config)).await;
+    let updated: Result<Info, Trouble> = ask(broker, "UPDATE", &merged(&wanted, found)).await;
     let refusal = updated.err();
-    let info = look(broker).await?;
-    let mut left = differences(&wanted, &info.config);
+    let mut left = differences(&wanted, &look(broker).await?.config);
     if let (Some(refusal), false) = (refusal, left.is_empty()) {
         left.push(refusal.to_string());
     }
-    Ok(Found {
-        state: info.state,
-        differences: left,
-    })
+    Ok(left)
 }
 
 /// The stream as the broker has it now.

@@ -3,6 +3,7 @@
 
 use async_nats::jetstream::stream::Config;
 use eventstore::testing::TestLog;
+use orchestrator::bus::relay::LEASE;
 use orchestrator::bus::relay::message::STREAM;
 
 use super::world::{World, settings};
@@ -68,5 +69,59 @@ async fn the_places_of_strangers_messages_that_were_purged_are_not_taken_for_tho
         assert!(detail.contains("further than 10"), "{detail}");
         is_filled_again(&world).await;
         relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_moved_goes_on_with_a_stream_whose_messages_have_gone() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        let relay = world.relay(settings()).await;
+        world.append(300).await;
+        world.caught_up().await;
+        relay.stop().await;
+        let stream = world.client.jetstream().get_stream(STREAM).await;
+        stream.expect("a stream").purge().await.expect("purged");
+        world.forget_how_far_it_came();
+        world.append(7).await;
+        let relay = world.relay(settings()).await;
+        world.caught_up().await;
+        let (read, log) = (world.read().await, world.whole_log().await);
+        let read: Vec<_> = read.iter().map(|read| (read.position, read.id)).collect();
+        let log = log.iter().skip(300);
+        let log: Vec<_> = log
+            .map(|event| (event.position.0, event.event_id))
+            .collect();
+        assert_eq!(read, log);
+        assert_eq!(relay.status.report().trouble, None);
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_stopped_amid_its_work_has_written_down_all_that_the_broker_has_stored() {
+    for release in Release::EACH {
+        let server = NatsServer::start(release);
+        let world = World::new(TestLog::postgres(), &server.url()).await;
+        for _ in 0..3 {
+            // Some of them are under way when it is stopped.
+            world.append(3_000).await;
+            let relay = world.relay(settings()).await;
+            let mut stored = 0;
+            eventually("it publishes", async || {
+                stored = relay.status.report().position;
+                stored > 0
+            })
+            .await;
+            relay.stop().await;
+            let note = world.store.bookmark(LEASE).await.expect("a log");
+            let state = world.info().await.expect("a stream").state;
+            assert_eq!(
+                note.map(|note| note.position.0.unsigned_abs()),
+                Some(state.last_sequence),
+                "it was seen at {stored}"
+            );
+        }
     }
 }

@@ -201,19 +201,26 @@ async fn the_stream_of_another_log_is_not_continued() {
     first.append(10).await;
     first.caught_up().await;
     relay.stop().await;
+    let config = first.info().await.expect("a stream").config;
 
     // A log that has not come so far, and one that has.
     let second = World::new(TestLog::postgres(), &server.url()).await;
-    let relay = second.relay(settings()).await;
+    let others = StreamSettings {
+        max_age: Some(Duration::from_secs(60)),
+        max_bytes: Some(1024 * 1024),
+        ..settings()
+    };
+    let relay = second.relay(others).await;
     relay.troubled("diverged").await;
     second.append(20).await;
     let more = relay.status.report();
     relay.stop().await;
     assert_eq!(more.trouble, Some("diverged"));
-    assert_eq!(
-        second.info().await.expect("a stream").state.last_sequence,
-        10
-    );
+    let told = |line: &String| line.starts_with("max_age");
+    assert!(more.differences.iter().any(told), "{more:?}");
+    let info = second.info().await.expect("a stream");
+    assert_eq!(info.state.last_sequence, 10);
+    assert_eq!(info.config, config, "what it keeps is the other log's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,6 +150,15 @@ impl World {
         database.try_execute(take).expect("taken");
     }
 
+    /// Leaves behind what the relay has written down, as whoever moves a log does.
+    pub(super) fn forget_how_far_it_came(&self) {
+        let TestLog::Postgres(database) = &self.log else {
+            panic!("only on Postgres");
+        };
+        let forget = "DELETE FROM log_bookmarks WHERE name = 'relay'";
+        database.try_execute(forget).expect("forgotten");
+    }
+
     pub(super) async fn head(&self) -> i64 {
         self.store.head().await.expect("a log").0
     }
