@@ -99,13 +99,13 @@ fn machine_time() -> (f64, f64) {
 }
 
 /// A shop with so many orders that are paid and wait for workers; parcels leave as soon as they are ready, and every call of the carrier and of
-/// Kakao takes its time.
+/// Kakao takes its time. Two scans of a parcel are so far apart that no two workers have it in hand, and would both look at it.
 async fn backlog(release: Release, orders: usize) -> Crew {
     let setup = Setup::default().shop(&["--log", "warn"]).world(&[
         "--simulated-handover-after",
         "100ms",
         "--simulated-delivery-after",
-        "100ms",
+        "2s",
     ]);
     let mut crew = Crew::with_nats(release, setup).await;
     crew.hire("projector").await;
