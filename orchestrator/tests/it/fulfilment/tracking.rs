@@ -105,7 +105,8 @@ async fn a_hint_at_what_has_not_come_to_pass_is_forgotten_after_one_look() {
 async fn a_hint_keeps_no_task_while_the_carrier_is_away_and_is_heeded_once_it_is_back() {
     let guard = Policy {
         min_calls: 2,
-        open_for: Duration::from_secs(2),
+        // Longer than a saga keeps its task for what is soon.
+        open_for: Duration::from_secs(4),
         ..Policy::default()
     };
     let setup = Setup::default();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::crew::{Crew, measurements, sum};
 use crate::broker::nats::Release;
-use crate::soak::{self, size};
+use crate::soak;
 use crate::storm::{MENDED, crowd};
 use crate::town::{Process, Setup, order, until};
 
@@ -186,7 +186,7 @@ async fn a_second_worker_carries_its_share() {
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn one_and_two(release: Release) {
-    let orders = size(4800);
+    let orders = if soak::is_on() { 4800 } else { 240 };
     let one = completed(release, 1, orders).await;
     let two = completed(release, 2, orders).await;
     let factor = two.rate / one.rate;
