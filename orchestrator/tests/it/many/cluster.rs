@@ -91,7 +91,7 @@ async fn one_after_another(release: Release) {
     let refused = count.refused.load(Ordering::Relaxed);
     let slowest = count.slowest_ms.load(Ordering::Relaxed);
     println!(
-        "figure: cluster-killed broker={release:?} servers={} kills={kills} orders={orders} refused={refused} slowest-answer={slowest}ms \
+        "figure: cluster-killed broker={release} servers={} kills={kills} orders={orders} refused={refused} slowest-answer={slowest}ms \
          lost={} double={} unkeyed-double={} stream-events={} stream-missing={} stream-double={}",
         crew.nats.servers.len(),
         lost(orders, &evidence.ledger),

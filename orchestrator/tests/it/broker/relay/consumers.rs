@@ -142,7 +142,7 @@ async fn reads_all_with(kind: &str, luck: Luck, happened: fn(&Seen) -> usize) {
         let (log, befell) = (story(&world).await, happened(&reader.seen()));
         let (twice, missing) = tally(&reader.story, &log);
         println!(
-            "figure: events kind={kind} broker={release:?} events={} befell={befell} taken-twice={twice} lost={missing}",
+            "figure: events kind={kind} broker={release} events={} befell={befell} taken-twice={twice} lost={missing}",
             log.len()
         );
         assert!(befell > 0, "{release:?}: {:?}", reader.seen());
