@@ -130,12 +130,9 @@ async fn drain(
             _ = looks.tick() => {}
         }
         too_slow += connections.close(|turn, waited| {
-            let patience = if turn.is_sending() {
-                limits.sending
-            } else {
-                limits.reading
-            };
-            !turn.is_working() && waited >= patience
+            // Who has an answer late has a moment for it as well, and no more: what is left is the sagas'.
+            let is_over = turn.is_sending() || since.elapsed() >= limits.reading;
+            !turn.is_working() && is_over && waited >= limits.sending
         });
     }
     connections.forget_ended();
