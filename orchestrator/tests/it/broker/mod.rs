@@ -1,5 +1,6 @@
 //! Everything that needs a real broker, each test with servers of its own: the oldest NATS that is supported and a recent one.
 
+pub(crate) mod cluster;
 mod connection;
 mod hints;
 pub(crate) mod nats;

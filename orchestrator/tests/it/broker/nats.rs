@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use orchestrator::bus::connection::Broker;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::PATIENCE;
-use crate::town::until;
 
 /// How often a server is started anew because somebody took the port between the look and the bind.
-const START_TRIES: u32 = 5;
+pub(super) const START_TRIES: u32 = 5;
 
 /// Who may do what at a server that asks who comes. Passwords are as the names.
 pub(crate) const USERS: &str = r#"authorization { users: [
@@ -79,7 +77,7 @@ impl fmt::Display for Release {
 /// A server, gone with all it stored when dropped.
 pub(crate) struct NatsServer {
     release: Release,
-    name: String,
+    pub(super) name: String,
     dir: TempDir,
     port: u16,
     jetstream: bool,
@@ -90,7 +88,7 @@ pub(crate) struct NatsServer {
     /// Who may come, as its configuration has it.
     users: &'static str,
     /// Own port and those of all members, in a cluster.
-    routes: Option<(u16, Vec<u16>)>,
+    pub(super) routes: Option<(u16, Vec<u16>)>,
     child: Option<Child>,
 }
 
@@ -274,7 +272,7 @@ impl NatsServer {
         lines.join("\n")
     }
 
-    fn try_launch(&mut self) -> bool {
+    pub(super) fn try_launch(&mut self) -> bool {
         let file = self.dir.path().join("nats.conf");
         fs::write(&file, self.configuration()).expect("a configuration");
         let child = Command::new(self.release.program())
@@ -307,64 +305,6 @@ impl Drop for NatsServer {
     }
 }
 
-/// Three servers that keep everything three times.
-pub(crate) struct Cluster {
-    pub(crate) servers: Vec<NatsServer>,
-}
-
-impl Cluster {
-    /// Starts them.
-    pub(crate) fn start(release: Release) -> Cluster {
-        for _ in 0..START_TRIES {
-            if let Some(cluster) = Cluster::try_start(release) {
-                return cluster;
-            }
-        }
-        panic!("no cluster of {release:?} servers starts");
-    }
-
-    /// Nothing where somebody took a port between the look and the bind.
-    fn try_start(release: Release) -> Option<Cluster> {
-        let routes = [(); 3].map(|()| free_port()).to_vec();
-        let servers = (0..3).map(|n| {
-            let mut server = NatsServer::stopped(release);
-            server.name = Cluster::name_of(n);
-            server.routes = Some((routes[n], routes.clone()));
-            server
-        });
-        let mut cluster = Cluster {
-            servers: servers.collect(),
-        };
-        let start = |server: &mut NatsServer| server.try_launch();
-        cluster.servers.iter_mut().all(start).then_some(cluster)
-    }
-
-    /// What they call one of them.
-    fn name_of(nth: usize) -> String {
-        format!("n{nth}")
-    }
-
-    /// Waits until all of them keep a stream and none is behind, and says which of them leads it.
-    pub(crate) async fn kept_by_all(client: &Broker, stream: &str) -> usize {
-        until("a stream that all keep", PATIENCE, async || {
-            let found = client.jetstream().get_stream(stream).await.ok()?;
-            let cluster = found.cached_info().cluster.clone()?;
-            let others = cluster.replicas.iter();
-            let current = others.filter(|other| other.current && !other.offline);
-            let (current, leader) = (current.count(), cluster.leader?);
-            let leads = |nth: &usize| leader == Cluster::name_of(*nth);
-            (0..3).find(leads).filter(|_| current == 2)
-        })
-        .await
-    }
-
-    /// All of them, as a client is told.
-    pub(crate) fn url(&self) -> String {
-        let urls: Vec<_> = self.servers.iter().map(NatsServer::url).collect();
-        urls.join(",")
-    }
-}
-
 /// Whether a server greets whoever comes.
 fn says_who_it_is(address: SocketAddr) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
@@ -376,7 +316,7 @@ fn says_who_it_is(address: SocketAddr) -> bool {
     read.is_ok() && greeting.starts_with("INFO ")
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }

@@ -13,7 +13,8 @@ use super::crew::{
     ANSWERED_WITHIN, Crew, all_told, at_most_once, effects, lost, more_than_once, setup,
 };
 use super::losses::{Count, everybody, goes_on};
-use crate::broker::nats::{Cluster, Release};
+use crate::broker::cluster::Cluster;
+use crate::broker::nats::Release;
 use crate::broker::published::Published;
 use crate::soak::{self, size};
 use crate::storm::judged;

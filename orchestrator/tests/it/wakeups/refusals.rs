@@ -6,7 +6,8 @@ use orchestrator::saga::dispatch::Wakeup;
 use uuid::Uuid;
 
 use super::carriers::{LIMITS, carries, connected, takes, usable};
-use crate::broker::nats::{Cluster, NatsServer, Release};
+use crate::broker::cluster::Cluster;
+use crate::broker::nats::{NatsServer, Release};
 use crate::broker::{PATIENCE, connect};
 use crate::soak;
 use crate::town::until;

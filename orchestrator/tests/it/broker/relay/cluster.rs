@@ -10,7 +10,8 @@ use orchestrator::bus::relay::message::STREAM as EVENTS;
 use orchestrator::bus::wakeups::{Limits, Wakeups};
 
 use super::world::{World, settings};
-use crate::broker::nats::{Cluster, Release};
+use crate::broker::cluster::Cluster;
+use crate::broker::nats::Release;
 use crate::broker::{PATIENCE, eventually};
 use crate::soak;
 use crate::town::until;
