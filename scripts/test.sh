@@ -59,7 +59,21 @@ tests() {
         cargo test --locked --no-fail-fast --workspace --lib --bins --tests -- -Z unstable-options --report-time "$@"
 }
 
-timed_tests() { tests 2>&1 | tee "$scratch/tests.log"; }
+timed_tests() {
+    local code=0 why
+    tests 2>&1 | tee "$scratch/tests.log" || code=$?
+    while IFS= read -r why; do reasons+=("$why"); done < <(failures_of "$scratch/tests.log")
+    return "$code"
+}
+
+# Every test of a log that failed, with where and why: thousands of lines further up nobody finds it.
+failures_of() {
+    awk '
+        /^---- .* stdout ----$/ { name = $2; next }
+        name && / panicked at / { sub(/.* panicked at /, ""); where = $0; next }
+        name && where { print name ": " where " " $0; name = where = "" }
+    ' "$1"
+}
 
 # Every test of a log with its seconds, the slowest first: test some::name ... ok <1.234s>
 times_of() { sed -n 's/^test \(.*\) \.\.\. [a-zA-Z]* <\([0-9.]*\)s>$/\2 \1/p' "$1" | sort -rn; }

@@ -1,10 +1,12 @@
 //! A cluster of NATS servers of a test's own.
 
+use std::sync::Mutex;
+
 use orchestrator::bus::connection::Broker;
 
 use super::PATIENCE;
 use super::nats::{NatsServer, Release, START_TRIES, free_port};
-use crate::town::until;
+use crate::town::until_or;
 
 /// Three servers that keep everything three times.
 pub(crate) struct Cluster {
@@ -43,11 +45,16 @@ impl Cluster {
         format!("n{nth}")
     }
 
-    /// Waits until all of them keep a stream and none is behind, and says which of them leads it.
-    pub(crate) async fn kept_by_all(client: &Broker, stream: &str) -> usize {
-        until("a stream that all keep", PATIENCE, async || {
-            let found = client.jetstream().get_stream(stream).await.ok()?;
-            let cluster = found.cached_info().cluster.clone()?;
+    /// Waits until all of them keep a stream and none is behind, and says which of them leads it. If they never do, tells what they say of
+    /// it and of themselves.
+    pub(crate) async fn kept_by_all(&self, client: &Broker, stream: &str) -> usize {
+        let last = Mutex::new(String::new());
+        let stuck = || format!("not all keep {stream}: {last:?}\n{}", self.logs());
+        until_or(PATIENCE, stuck, async || {
+            let found = client.jetstream().get_stream(stream).await;
+            let found = found.map(|found| found.cached_info().cluster.clone());
+            *last.lock().expect("nobody panicked") = format!("{found:?}");
+            let cluster = found.ok()??;
             let others = cluster.replicas.iter();
             let current = others.filter(|other| other.current && !other.offline);
             let (current, leader) = (current.count(), cluster.leader?);
@@ -55,6 +62,11 @@ impl Cluster {
             (0..3).find(leads).filter(|_| current == 2)
         })
         .await
+    }
+
+    fn logs(&self) -> String {
+        let told = self.servers.iter().map(NatsServer::log);
+        told.collect::<Vec<_>>().join("\n\n")
     }
 
     /// All of them, as a client is told.

@@ -234,7 +234,7 @@ impl NatsServer {
         self.dir.path().join("store")
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 

@@ -34,7 +34,7 @@ async fn on_three(release: Release) -> Crew<Cluster> {
     crew.hire("relay").await;
     let published = Published::at(crew.database.url(), &crew.nats.url()).await;
     for stream in [WAKEUPS, EVENTS] {
-        Cluster::kept_by_all(&published.client, stream).await;
+        crew.nats.kept_by_all(&published.client, stream).await;
     }
     let mut first = crew.members.remove(0).process;
     first.signal(Signal::TERM);
@@ -50,9 +50,9 @@ async fn on_three(release: Release) -> Crew<Cluster> {
 /// one goes: two of three are always there.
 async fn killed_in_turn(crew: &mut Crew<Cluster>, count: &Count, orders: usize) -> usize {
     let published = Published::at(crew.database.url(), &crew.nats.url()).await;
-    let all_keep = async |stream| Cluster::kept_by_all(&published.client, stream).await;
-    all_keep(WAKEUPS).await;
-    let (leader, mut kills) = (all_keep(EVENTS).await, 0);
+    let client = &published.client;
+    crew.nats.kept_by_all(client, WAKEUPS).await;
+    let (leader, mut kills) = (crew.nats.kept_by_all(client, EVENTS).await, 0);
     while kills < KILLS_MIN || count.orders.load(Ordering::Relaxed) < orders {
         let victim = (leader + kills) % crew.nats.servers.len();
         goes_on(count).await;
@@ -61,8 +61,8 @@ async fn killed_in_turn(crew: &mut Crew<Cluster>, count: &Count, orders: usize) 
         // What has happened since is published by way of the other two.
         published.caught_up().await;
         crew.nats.servers[victim].launch();
-        all_keep(WAKEUPS).await;
-        all_keep(EVENTS).await;
+        crew.nats.kept_by_all(client, WAKEUPS).await;
+        crew.nats.kept_by_all(client, EVENTS).await;
         kills += 1;
     }
     goes_on(count).await;

@@ -28,7 +28,7 @@ pub(crate) async fn until<T>(
 }
 
 /// The same with words that are found in the end.
-async fn until_or<T>(
+pub(crate) async fn until_or<T>(
     within: Duration,
     stuck: impl Fn() -> String,
     mut ask: impl AsyncFnMut() -> Option<T>,
