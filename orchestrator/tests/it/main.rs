@@ -9,6 +9,7 @@ mod harness;
 mod house;
 mod many;
 mod model;
+mod ports;
 mod races;
 mod simulate;
 mod soak;

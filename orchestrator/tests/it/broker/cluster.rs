@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use orchestrator::bus::connection::Broker;
 
 use super::PATIENCE;
-use super::nats::{NatsServer, Release, START_TRIES, free_port};
+use super::nats::{NatsServer, Release, START_TRIES};
+use crate::ports::free_port;
 use crate::town::until_or;
 
 /// Three servers that keep everything three times.
@@ -46,10 +47,10 @@ impl Cluster {
     }
 
     /// Waits until all of them keep a stream and none is behind, and says which of them leads it. If they never do, tells what they say of
-    /// it and of themselves.
-    pub(crate) async fn kept_by_all(&self, client: &Broker, stream: &str) -> usize {
+    /// it.
+    pub(crate) async fn kept_by_all(client: &Broker, stream: &str) -> usize {
         let last = Mutex::new(String::new());
-        let stuck = || format!("not all keep {stream}: {last:?}\n{}", self.logs());
+        let stuck = || format!("not all keep {stream}: {last:?}");
         until_or(PATIENCE, stuck, async || {
             let found = client.jetstream().get_stream(stream).await;
             let found = found.map(|found| found.cached_info().cluster.clone());
@@ -62,11 +63,6 @@ impl Cluster {
             (0..3).find(leads).filter(|_| current == 2)
         })
         .await
-    }
-
-    fn logs(&self) -> String {
-        let told = self.servers.iter().map(NatsServer::log);
-        told.collect::<Vec<_>>().join("\n\n")
     }
 
     /// All of them, as a client is told.

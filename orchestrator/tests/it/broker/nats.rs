@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use crate::ports::free_port;
+use crate::town::tell_if_it_fails;
 
 /// How often a server is started anew because somebody took the port between the look and the bind.
 pub(super) const START_TRIES: u32 = 5;
@@ -234,7 +236,7 @@ impl NatsServer {
         self.dir.path().join("store")
     }
 
-    pub(super) fn log(&self) -> String {
+    fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
@@ -302,6 +304,7 @@ impl NatsServer {
 impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
+        tell_if_it_fails(&self.url(), || self.log());
     }
 }
 
@@ -314,11 +317,6 @@ fn says_who_it_is(address: SocketAddr) -> bool {
     let mut greeting = String::new();
     let read = BufReader::new(stream).read_line(&mut greeting);
     read.is_ok() && greeting.starts_with("INFO ")
-}
-
-pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// What goes while it is looked at is not there.

@@ -1,7 +1,8 @@
 //! A broker that is away, killed, wiped and put back while the shop takes orders.
 
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future};
@@ -14,7 +15,7 @@ use crate::broker::nats::{NatsServer, Release};
 use crate::checker::{Asked, Reply};
 use crate::soak::{self, length, size};
 use crate::storm::{crowd, judged};
-use crate::town::{Customers, order, reply};
+use crate::town::{Answer, Customers, order, reply};
 
 /// What a broker that is put back has forgotten.
 const OLD: Duration = Duration::from_secs(30);
@@ -25,9 +26,16 @@ const CUSTOMERS: usize = 8;
 #[derive(Default)]
 pub(super) struct Count {
     pub(super) orders: AtomicUsize,
-    pub(super) refused: AtomicUsize,
+    /// What was heard instead of having paid, if anything.
+    pub(super) refused: Mutex<Vec<Option<Answer>>>,
     pub(super) slowest_ms: AtomicUsize,
     pub(super) over: AtomicBool,
+}
+
+impl Count {
+    pub(super) fn refused(&self) -> Vec<Option<Answer>> {
+        mem::take(&mut *self.refused.lock().expect("nobody panicked"))
+    }
 }
 
 /// How often it is killed, wiped, and put back, and how old it is then.
@@ -60,14 +68,12 @@ async fn customer(doors: Vec<Customers>, nth: usize, count: Arc<Count>) -> Vec<R
         let answer = door.place(&format!("{nth}-{round}"), &order("ok")).await;
         let took = usize::try_from(asked.elapsed().as_millis()).expect("not for ever");
         count.slowest_ms.fetch_max(took, Ordering::Relaxed);
-        match answer.filter(|answer| answer.status == 201) {
-            Some(answer) => {
+        match answer {
+            Some(answer) if answer.status == 201 => {
                 count.orders.fetch_add(1, Ordering::Relaxed);
                 replies.push(reply(&answer.order(), Asked::Place, &answer));
             }
-            None => {
-                count.refused.fetch_add(1, Ordering::Relaxed);
-            }
+            other => count.refused.lock().expect("nobody panicked").push(other),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -136,23 +142,24 @@ async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_do
         // No process was killed or frozen, so that not even a message may have gone twice.
         let evidence = judged(&crew.town, replies).await;
         let stream = crew.published().await;
-        let refused = count.refused.load(Ordering::Relaxed);
+        let refused = count.refused();
         let slowest = count.slowest_ms.load(Ordering::Relaxed);
         println!(
             "figure: broker-lost broker={release} kills={} wipes={} put-back={} old={:?} orders={orders} \
-             refused={refused} slowest-answer={slowest}ms double={} unkeyed-double={} stream-events={} stream-missing={} \
+             refused={} slowest-answer={slowest}ms double={} unkeyed-double={} stream-events={} stream-missing={} \
              stream-double={}",
             losses.kills,
             losses.wipes,
             losses.restores,
             losses.old,
+            refused.len(),
             at_most_once(&evidence.ledger),
             more_than_once(&evidence.ledger, "send"),
             stream.events,
             stream.missing,
             stream.double,
         );
-        assert_eq!(refused, 0);
+        assert!(refused.is_empty(), "such as {:?}", refused[0]);
         assert_eq!(at_most_once(&evidence.ledger), 0);
         assert_eq!(more_than_once(&evidence.ledger, "send"), 0);
         for op in ["charge", "ship"] {

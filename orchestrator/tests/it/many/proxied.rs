@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use super::clients::Clients;
 use super::crew::{Crew, Member, counted, setup};
 use crate::broker::nats::Release;
+use crate::ports::free_port;
 use crate::soak::{self, size};
 use crate::storm::judged;
-use crate::town::{Process, STUCK, free_port, until};
+use crate::town::{Process, STUCK, until};
 
 /// What the proxy of docker-compose.yml is given.
 const RULES: &str = include_str!("../../../../deploy/proxy/haproxy.cfg");

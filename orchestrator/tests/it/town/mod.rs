@@ -7,7 +7,7 @@ mod process;
 mod shop;
 
 pub(crate) use customers::{Answer, Customers, is_done, is_step, order, reply};
-pub(crate) use process::{Process, THIS_BUILD, free_port};
+pub(crate) use process::{Process, THIS_BUILD};
 pub(crate) use shop::{Setup, Town};
 
 use std::time::Duration;
@@ -17,6 +17,20 @@ pub(crate) const STUCK: Duration = Duration::from_secs(60);
 
 /// Between two looks at something that nobody announces.
 const LOOK: Duration = Duration::from_millis(25);
+
+/// What a program of a test logs before the test fails, at most so many lines of it.
+const LAST_LINES: usize = 30;
+
+/// When a test fails, its programs tell what they logged last.
+#[expect(clippy::print_stderr, reason = "beside the failure")]
+pub(crate) fn tell_if_it_fails(who: &str, logged: impl FnOnce() -> String) {
+    if std::thread::panicking() {
+        let logged = logged();
+        let skipped = logged.lines().count().saturating_sub(LAST_LINES);
+        let last: Vec<_> = logged.lines().skip(skipped).collect();
+        eprintln!("\n{who} logged:\n{}", last.join("\n"));
+    }
+}
 
 /// Asks again until there is something, and says what was still wanted if there never is.
 pub(crate) async fn until<T>(

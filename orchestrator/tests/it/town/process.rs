@@ -9,10 +9,8 @@ use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{STUCK, until};
-
-/// Ports outside the range from which the system gives ports to clients: what is free here stays free.
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
+use super::{STUCK, tell_if_it_fails, until};
+use crate::ports::free_port;
 
 /// What a server logs once it serves.
 const SERVING: &str = "serving";
@@ -224,6 +222,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        tell_if_it_fails(&self.url, || self.lines());
     }
 }
 
@@ -247,15 +246,6 @@ fn forget_settings(command: &mut Command) {
             || matches!(name.to_str(), Some("DATABASE_URL" | "NATS_URL"))
         {
             command.env_remove(name);
-        }
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let port = fastrand::u16(PORTS);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }

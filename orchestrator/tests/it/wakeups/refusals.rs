@@ -177,5 +177,5 @@ async fn queue_of(cluster: &Cluster) -> Wakeups {
 /// Waits until three servers keep the queue, and says which of them leads.
 async fn kept_by_three(cluster: &Cluster) -> usize {
     let client = connected(&cluster.url()).await;
-    cluster.kept_by_all(&client, STREAM).await
+    Cluster::kept_by_all(&client, STREAM).await
 }

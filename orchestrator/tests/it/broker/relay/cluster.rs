@@ -108,7 +108,7 @@ async fn leaves_both_as_they_are(release: Release) {
     carries(&second, &second.clone()).await;
     has_its_turn(&world, untold()).await;
     for stream in [EVENTS, WAKEUPS] {
-        cluster.kept_by_all(&world.client, stream).await;
+        Cluster::kept_by_all(&world.client, stream).await;
     }
     let wakeups = found(&world, WAKEUPS).await;
     assert_eq!(wakeups.cached_info().config.num_replicas, 3);
