@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oracle::{draw, expected};
 use crate::story::Life;
-use crate::world::{World, shown};
+use crate::world::{SOON, World, shown};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_projectors_of_one_view_store_every_event_once() {
@@ -69,10 +69,9 @@ async fn a_second_projector_stands_by_and_takes_over_when_the_first_one_ends() {
     });
     let reach = async |number| {
         let position = world.live(number, Life::Delivered).await;
-        let soon = Duration::from_secs(10);
         for views in &rivals {
             views
-                .wait_until(View::Customer, position, soon)
+                .wait_until(View::Customer, position, SOON)
                 .await
                 .unwrap();
         }
@@ -108,8 +107,7 @@ async fn projectors_that_share_what_was_read_store_what_each_would_alone() {
             head = world.live(number, Life::ALL[(number % 8) as usize]).await;
         }
         for view in View::ALL {
-            let soon = Duration::from_secs(10);
-            world.views.wait_until(view, head, soon).await.unwrap();
+            world.views.wait_until(view, head, SOON).await.unwrap();
         }
         stop.cancel();
         for run in runs {

@@ -1,7 +1,6 @@
 //! A projecting process that is killed, again and again.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use eventstore::testing::{TestLog, each_backend};
 use eventstore::{Access, EventStore, Location, Options, Position, RecordedEvent};
@@ -12,14 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::oracle::{all_events, expected_of};
 use crate::soak;
 use crate::story::Life;
-use crate::world::{Shown, World, tell};
+use crate::world::{SOON, Shown, World, tell};
 
 const KILLS: u64 = 50;
 
 const SEED: u64 = 20_261_128;
-
-/// Longest wait for a child to get going.
-const SOON: Duration = Duration::from_secs(30);
 
 /// Names the log to a child.
 const PLACE: &str = "PROJECTIONS_CHILD_LOG";

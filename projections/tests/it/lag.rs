@@ -10,10 +10,8 @@ use projections::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::story::{Life, order_of};
-use crate::world::{Halted, World, tamper, tell};
-
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+use crate::story::{Life, life, order_of};
+use crate::world::{Halted, SOON, World, append, tamper, tell};
 
 /// Far more than a page takes, and little for a test.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_millis(700);
@@ -51,15 +49,28 @@ pub(crate) fn start(
     tokio::spawn(async move { views.run(view, stop).await })
 }
 
+/// More than a busy machine needs for an append and a look.
+const NOBODY_AFTER: Duration = Duration::from_secs(2);
+
+/// One append: how long it waits is counted from the first event on.
+async fn ordered(world: &World, number: u64) {
+    let story = life(number, Life::Open);
+    append(&world.log, story.order_id, &story.appends[0]).await;
+}
+
 #[tokio::test]
 async fn a_view_that_nobody_projects_says_so_once_nobody_can_be_at_it_any_more() {
     each_backend(async |at: TestLog| {
         let world = World::open(at).await;
         let location = world.at.location();
-        let views = Projections::open_with(&location, world.log.clone(), impatient())
+        let options = Options {
+            stuck_after: NOBODY_AFTER,
+            ..Options::default()
+        };
+        let views = Projections::open_with(&location, world.log.clone(), options)
             .await
             .unwrap();
-        world.live(1, Life::Delivered).await;
+        ordered(&world, 1).await;
         let status = views.status_of(View::Customer).await.unwrap();
         assert_eq!(
             status.lag_reason,
@@ -70,14 +81,17 @@ async fn a_view_that_nobody_projects_says_so_once_nobody_can_be_at_it_any_more()
             status.lag_reason == Some(LagReason::NoOwner)
         })
         .await;
-        assert!(status.lag_seconds > STUCK_AFTER.as_secs_f64(), "{status:?}");
+        assert!(
+            status.lag_seconds > NOBODY_AFTER.as_secs_f64(),
+            "{status:?}"
+        );
         assert_eq!(status.state, ProjectionState::Elsewhere);
         world.catch_up().await;
         let status = views.status_of(View::Customer).await.unwrap();
         assert_eq!((status.lag, status.lag_reason), (0, None));
         // One that was at rest for long is not without an owner the moment that something comes.
         tamper(&world.at, "UPDATE projection_generations SET moved_at = 1");
-        world.live(2, Life::Open).await;
+        ordered(&world, 2).await;
         let status = views.status_of(View::Customer).await.unwrap();
         assert_eq!(status.lag_reason, Some(LagReason::CatchingUp));
     })

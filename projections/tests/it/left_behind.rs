@@ -1,7 +1,5 @@
 //! Whether a table that a rebuild has left behind can still be taken up, and by whom.
 
-use std::time::Duration;
-
 use eventstore::Position;
 use eventstore::testing::{TestLog, each_backend};
 use projections::{Cutover, RebuildError, RebuildOptions, View};
@@ -13,7 +11,7 @@ use crate::oracle::{expected, expected_without};
 use crate::resume::options;
 use crate::story::{Life, order_of};
 use crate::verbs::{say, skipped};
-use crate::world::{World, literal, tamper, tell_late, tell_many};
+use crate::world::{SOON, World, literal, tamper, tell_late, tell_many};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_ahead_has_taken_what_was_left_out_since_so_the_rebuild_begins_anew() {
@@ -143,7 +141,7 @@ async fn a_table_that_waits_for_an_operator_is_still_there_after_the_view_was_fo
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(20), folded).await.unwrap();
+        timeout(SOON, folded).await.unwrap();
         stop.cancel();
         running.await.unwrap();
         let resumed = rebuild(&options(true)).await.unwrap();

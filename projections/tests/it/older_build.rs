@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::oracle::expected;
 use crate::story::{Life, late_message, life, order_of};
-use crate::verbs::{SOON, running};
-use crate::world::{World, append, literal, tamper};
+use crate::verbs::running;
+use crate::world::{SOON, World, append, literal, tamper};
 
 /// As if a build had kept the customer view that knew none of these events: they are parked in order, and
 /// the view has come to the end of the log.

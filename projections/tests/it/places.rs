@@ -1,7 +1,5 @@
 //! Views at places of their own, apart from the log and from each other.
 
-use std::time::Duration;
-
 use eventstore::testing::{TestDatabase, TestLog};
 use eventstore::{EventStore, Location, Position};
 use projections::customer::CustomerView;
@@ -11,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oracle::expected;
 use crate::story::Life;
-use crate::world::{shown, tell};
+use crate::world::{SOON, shown, tell};
 
 /// The log in one database, the customer view in another one, the message view in a file.
 struct Scattered {
@@ -67,8 +65,7 @@ async fn each_view_is_kept_rebuilt_listed_and_waited_for_at_its_own_place() {
     });
     let head = world.tell(0..24).await;
     for view in View::ALL {
-        let soon = Duration::from_secs(10);
-        world.views.wait_until(view, head, soon).await.unwrap();
+        world.views.wait_until(view, head, SOON).await.unwrap();
     }
     let whole = expected(&world.log).await;
     assert_eq!(shown(&world.views).await, whole);

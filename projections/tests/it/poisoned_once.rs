@@ -14,7 +14,7 @@ use crate::oracle::expected_without;
 use crate::soak;
 use crate::story::{Life, life, order_of};
 use crate::verbs::{say, skipped};
-use crate::world::{World, append, stream_append, tell};
+use crate::world::{SOON, World, append, stream_append, tell};
 
 /// Events in the log, about.
 const EVENTS: u64 = 100_000;
@@ -33,8 +33,6 @@ const LAG_MAX: Duration = Duration::from_secs(1);
 
 /// What no build knows.
 const POISON: &str = "OrderTeleported";
-
-const SOON: Duration = Duration::from_secs(60);
 
 /// When the log had reached a position, and when a view had.
 #[derive(Default)]

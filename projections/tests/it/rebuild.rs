@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oracle::{draw, expected};
 use crate::story::Life;
-use crate::world::{World, tamper, tell, tell_late, tell_many};
+use crate::world::{SOON, World, tamper, tell, tell_late, tell_many};
 
 #[tokio::test]
 async fn progress_ends_at_the_head_and_never_goes_back() {
@@ -182,7 +182,7 @@ async fn a_rebuild_that_is_cut_off_changes_nothing_and_the_next_one_works() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(10), again).await.unwrap();
+        timeout(SOON, again).await.unwrap();
         assert_eq!(world.shown().await, before);
     })
     .await;

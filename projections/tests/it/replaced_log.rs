@@ -1,7 +1,5 @@
 //! A log that is not the one the views were folded from.
 
-use std::time::Duration;
-
 use eventstore::testing::{TestLog, each_backend};
 use projections::{ProjectionState, Projections, RunError, View};
 use tokio::time::timeout;
@@ -9,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oracle::expected;
 use crate::story::Life;
-use crate::world::{World, shown};
+use crate::world::{SOON, World, shown};
 
 /// Fresh, with a history of its own: what an older copy is once it has taken other orders.
 async fn another_log(like: &TestLog) -> World {
@@ -57,14 +55,11 @@ async fn a_log_replaced_by_another_copy_stops_the_projection_loudly_until_it_is_
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(5), elsewhere).await.unwrap();
+        timeout(SOON, elsewhere).await.unwrap();
 
         views.rebuild(View::Customer, |_| {}).await.unwrap();
         let head = other.live(8, Life::Delivered).await;
-        views
-            .wait_until(View::Customer, head, Duration::from_secs(10))
-            .await
-            .unwrap();
+        views.wait_until(View::Customer, head, SOON).await.unwrap();
         until(&views, ProjectionState::Running).await;
         stop.cancel();
         running.await.unwrap();
@@ -86,7 +81,5 @@ async fn until(views: &Projections, state: ProjectionState) -> projections::Proj
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), look)
-        .await
-        .expect("the state is reached")
+    timeout(SOON, look).await.expect("the state is reached")
 }

@@ -11,7 +11,7 @@ use projections::{Condition, PageRequest, ViewOf};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{World, append};
+use crate::world::{SOON, World, append};
 
 #[path = "../../examples/revenue.rs"]
 #[expect(dead_code, reason = "its main is for those who run it")]
@@ -146,8 +146,7 @@ async fn a_view_of_ones_own_runs_beside_those_of_the_product() {
         };
         tell(&world, [paid(0, &[("a", 1, 10)])]).await;
         let head = world.log.head().await.unwrap();
-        let soon = std::time::Duration::from_secs(10);
-        view.wait_until(head, soon).await.unwrap();
+        view.wait_until(head, SOON).await.unwrap();
         assert_eq!(rows(&view, &[]).await.len(), 1);
         stop.cancel();
         running.await.unwrap();

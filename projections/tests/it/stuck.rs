@@ -5,9 +5,9 @@ use projections::{LagReason, ProjectionState, Projections, View};
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
-use crate::lag::{SOON, impatient, start, until};
+use crate::lag::{impatient, start, until};
 use crate::story::{Life, order_of};
-use crate::world::{World, tamper};
+use crate::world::{SOON, World, tamper};
 
 /// What the projector of the customer view has to change for each page.
 const ITS_CHECKPOINT: &str =

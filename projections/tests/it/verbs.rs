@@ -1,7 +1,5 @@
 //! What operators do about a view: retry, skip, pause and resume, as they stand in the log.
 
-use std::time::Duration;
-
 use aggregates::projection::{
     ParkedRetried, ParkedSkipped, ProjectionEvent, ProjectionPaused, ProjectionResumed,
 };
@@ -18,9 +16,7 @@ use uuid::Uuid;
 
 use crate::oracle::expected_without;
 use crate::story::{Life, late_message, life, order_of};
-use crate::world::{World, append, shown, stream_append};
-
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+use crate::world::{SOON, World, append, shown, stream_append};
 
 /// Writes a verb to the log.
 pub(crate) async fn say(log: &EventStore, view: View, verb: ProjectionEvent) -> Position {

@@ -15,9 +15,7 @@ use uuid::Uuid;
 
 use crate::oracle::expected;
 use crate::story::{Life, order_of};
-use crate::world::{World, literal, stream_append, tamper, tell, tell_many};
-
-const SOON: Duration = Duration::from_secs(20);
+use crate::world::{SOON, World, literal, stream_append, tamper, tell, tell_many};
 
 fn verifying() -> RebuildOptions {
     RebuildOptions {

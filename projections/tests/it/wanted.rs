@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::oracle::expected_without;
 use crate::story::{Life, late_message, life, order_of};
-use crate::verbs::{SOON, retried, running, say, skipped};
-use crate::world::{Halted, World, append, stream_append};
+use crate::verbs::{retried, running, say, skipped};
+use crate::world::{Halted, SOON, World, append, stream_append};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fold_that_is_wanted_while_another_one_is_under_way_comes_after_it() {

@@ -20,6 +20,9 @@ use uuid::Uuid;
 
 use crate::story::{Life, late_message, life};
 
+/// Only something that is stuck takes this long.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
 /// A log and its views at the same place.
 pub(crate) struct World {
     pub(crate) log: EventStore,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eventstore::archive::{ImportError, MEMBER_EVENTS};
 use eventstore::testing::{TestLog, each_backend};
-use eventstore::{AppendError, OpenError, Options, Position};
+use eventstore::{AppendError, EventStore, OpenError, Options, Position};
 
 use super::shelf::{Shelf, export, fill, import};
 use crate::support::{append_one, whole_log};
@@ -125,19 +125,33 @@ async fn a_process_that_has_the_log_open_appends_nothing_until_the_import_is_who
     let open = log.open_with(options).await;
     import(&cut, &log).await.expect_err("cut off");
     for _ in 0..2 {
-        let refused = append_one(&open).await.expect_err("closed");
-        assert!(matches!(refused, AppendError::Unavailable(_)), "{refused}");
+        is_refused(&open).await;
     }
+    // It finds the log as it left it.
     import(&path, &log).await.expect("imported");
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let appended = loop {
-        match append_one(&open).await {
-            Ok(appended) => break appended,
-            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let mut unknown = 0;
+    while let Err(error) = append_one(&open).await {
+        assert!(tokio::time::Instant::now() < deadline, "{error}");
+        unknown += usize::from(matches!(error, AppendError::Unknown));
+    }
+    let added = whole_log(&open).await.len() - count;
+    assert!(
+        (1..=1 + unknown).contains(&added),
+        "{added}, {unknown} of them perhaps"
+    );
+}
+
+/// Appends until it is known of an append that nothing was stored. On a busy machine an answer may come too late, but not each.
+async fn is_refused(open: &EventStore) {
+    for _ in 0..20 {
+        match append_one(open).await.expect_err("closed") {
+            AppendError::Unavailable(_) => return,
+            AppendError::Unknown => {}
+            other => panic!("{other}"),
         }
-    };
-    assert_eq!(appended.first, Position(count as i64 + 1));
-    assert_eq!(whole_log(&open).await.len(), count + 1);
+    }
+    panic!("nobody ever says that it is not stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::server::*;
+use crate::ports::free_port;
 
 /// How a server treats every request.
 #[derive(Debug, Clone, Copy)]
@@ -144,13 +145,8 @@ const UNKNOWN: [&str; 5] = ["unknown", "not sent", "unknown", "unknown", "unknow
 
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    assert_eq!(
-        effects(&format!("http://{address}"), PATIENCE).await,
-        ["not sent"; 5]
-    );
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    assert_eq!(effects(&nobody, PATIENCE).await, ["not sent"; 5]);
     let nowhere = "http://no-such-host.invalid";
     assert_eq!(effects(nowhere, PATIENCE).await, ["not sent"; 5]);
 }

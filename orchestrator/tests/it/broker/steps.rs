@@ -157,7 +157,7 @@ async fn nobody_there_is_not_sent_and_no_answer_is_unknown() {
         let mut server = NatsServer::start(release);
         let broker = connect(&server.url()).await;
         eventually("a broker", async || broker.is_connected()).await;
-        let messenger = Messenger::new(broker.clone(), "notify", Duration::from_millis(300));
+        let messenger = Messenger::new(broker.clone(), "notify", LIMIT);
         let sent = messenger.send(message()).await;
         assert!(matches!(sent, Answer::NotSent(_)), "{sent:?}");
         let found = messenger.lookup(Uuid::new_v4(), None).await;
@@ -173,7 +173,8 @@ async fn nobody_there_is_not_sent_and_no_answer_is_unknown() {
             .flush()
             .await
             .expect("the subscription is there");
-        let sent = messenger.send(message()).await;
+        let impatient = Messenger::new(broker.clone(), "notify", Duration::from_millis(300));
+        let sent = impatient.send(message()).await;
         assert!(matches!(sent, Answer::Unknown(_)), "{sent:?}");
         drop(deaf);
         server.kill();

@@ -88,8 +88,9 @@ async fn a_cancel_during_an_open_payment_is_202_and_settles_by_itself() {
         settings.orders.cancel_budget = Duration::from_millis(100);
     })
     .await;
+    // Far longer than both budgets, and less than the provider is given.
     let answer = server
-        .post("/orders", &order_paid_by("33", "slow-1500"))
+        .post("/orders", &order_paid_by("33", "slow-2800"))
         .await;
     let id = answer.body()["orderId"].as_str().expect("an id").to_owned();
     let canceling = server.delete(&format!("/orders/{id}")).await;

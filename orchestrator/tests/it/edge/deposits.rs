@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use super::server::{Answer, Backend, TestServer};
+use super::server::{Answer, Backend, TestServer, until_taken};
 
 const SECRET: &str = "known-to-the-provider";
 
@@ -37,14 +37,16 @@ async fn forgetful() -> MockServer {
 /// As it is documented: no event's name, no payment key, and the fields at the top.
 async fn tell(server: &TestServer, delivery: &str, order: &str, status: &str) -> Answer {
     let path = format!("/webhooks/payments/toss/{SECRET}");
-    let request = server.request(Method::POST, &path);
-    let request = request
-        .header("tosspayments-webhook-transmission-id", delivery)
-        .json(&json!({
-            "createdAt": "2026-11-22T09:30:00.000000", "secret": "ps_not_for_the_log", "orderId": order,
-            "status": status, "transactionKey": "9C62B18EEF0DE3EB7F4422EB6D14BC6E",
-        }));
-    Answer::of(request.send().await.expect("an answer")).await
+    let body = json!({
+        "createdAt": "2026-11-22T09:30:00.000000", "secret": "ps_not_for_the_log", "orderId": order,
+        "status": status, "transactionKey": "9C62B18EEF0DE3EB7F4422EB6D14BC6E",
+    });
+    let once = async || {
+        let request = server.request(Method::POST, &path);
+        let request = request.header("tosspayments-webhook-transmission-id", delivery);
+        Answer::of(request.json(&body).send().await.expect("an answer")).await
+    };
+    until_taken(once).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

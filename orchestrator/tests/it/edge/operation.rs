@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::server::{Backend, TestServer, on_each_backend};
+use super::server::{Backend, PATIENCE, TestServer, on_each_backend};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_alive_ready_and_measured() {
@@ -53,7 +53,11 @@ async fn a_stuck_loop_turns_liveness_red_and_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let mut server = TestServer::start(backend, |_| {}).await;
+        let server = TestServer::start(backend, |settings| {
+            // What the saga has in its hands cannot be written down, and is waited for to the last.
+            settings.edge.shutdown_grace = Duration::from_secs(3);
+        })
+        .await;
         server.placed("33").await;
         eventstore::testing::end_writer(&server.edge().store).await;
         for place in ["/livez", "/readyz"] {
@@ -62,7 +66,10 @@ async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
             assert_eq!(red.body()["stuck"], serde_json::json!(["the log's writer"]));
         }
         assert_eq!(server.edge().ended(), ["the log's writer"]);
-        server = server.restart().await;
+        let halted = server.halt().await;
+        let server = halted
+            .start(|settings| settings.edge.shutdown_grace = PATIENCE)
+            .await;
         server.placed("34").await;
         assert_eq!(server.get("/livez").await.status, 200);
         server.stop().await;

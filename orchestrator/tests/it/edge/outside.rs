@@ -48,6 +48,15 @@ impl Outside {
         assert_eq!(answer.status(), 200);
     }
 
+    /// A van comes now.
+    pub(super) async fn scan(&self, order: &str, scan: &str) {
+        let post = reqwest::Client::new()
+            .post(format!("{}/scans", self.url()))
+            .json(&json!({ "orderId": order, "scan": scan }));
+        let answer = post.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+
     /// What was really done.
     pub(super) fn done(&self, op: Op) -> Vec<Line> {
         let lines = ledger::read(&self.folder.path().join(ledger::FILE_NAME)).expect("a ledger");

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::child::{bookmarket, complaint, run, without_room};
 use super::server::{Answer, Backend, PATIENCE, TestServer, order, order_paid_by};
+use super::silent_log::has_ordered;
 
 /// A command whose body does not come, although the server waits for it.
 fn without_its_body(address: &str) -> TcpStream {
@@ -104,12 +105,13 @@ async fn a_surplus_of_commands_is_refused_with_retry_after_and_leaves_reads_alon
 async fn a_client_that_hangs_up_does_not_free_its_place_before_its_command_is_done() {
     let server =
         TestServer::start(Backend::Sqlite, |settings| settings.edge.max_in_flight = 1).await;
-    let slow = order_paid_by("33", "slow-1000");
-    let request = server
-        .request(reqwest::Method::POST, "/orders")
-        .json(&slow)
-        .timeout(Duration::from_millis(300));
-    assert!(request.send().await.is_err(), "hung up");
+    let slow = order_paid_by("33", "slow-2800");
+    let request = server.request(reqwest::Method::POST, "/orders");
+    // The client hangs up as soon as its command is under way.
+    tokio::select! {
+        answer = request.json(&slow).send() => panic!("answered already: {answer:?}"),
+        _ = server.eventually("/events", has_ordered) => {}
+    }
     server
         .post("/orders", &order("33"))
         .await

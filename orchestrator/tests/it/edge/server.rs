@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// How long a test waits for something that happens by itself.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for something that happens by itself. Only something that is stuck takes this long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a test's log is.
 #[derive(Clone, Copy, Debug)]
@@ -236,6 +236,18 @@ impl Halted {
             folder: self.folder,
             settings: self.settings,
             _database: self.database,
+        }
+    }
+}
+
+/// Tells a server something as providers do: again, as long as its log is too slow for them.
+pub(super) async fn until_taken(tell: impl AsyncFn() -> Answer) -> Answer {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = tell().await;
+        let too_slow = answer.status == 503 && answer.text().contains("The log is too slow");
+        if !too_slow || tokio::time::Instant::now() > deadline {
+            return answer;
         }
     }
 }

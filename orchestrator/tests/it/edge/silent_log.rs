@@ -23,7 +23,8 @@ pub(super) async fn behind_a_proxy(url: &str) -> (Proxy, String) {
     (proxy, url.into())
 }
 
-fn has_ordered(page: &Value) -> bool {
+/// Whether a page of the log holds an order.
+pub(super) fn has_ordered(page: &Value) -> bool {
     let events = page["events"].as_array().expect("events");
     events.iter().any(|event| event["type"] == "Ordered")
 }
@@ -34,10 +35,11 @@ async fn an_order_that_the_log_took_before_it_fell_silent_is_in_doubt_and_never_
     let (proxy, url) = behind_a_proxy(&database.url()).await;
     let server = TestServer::start(Backend::Sqlite, |settings| {
         settings.store.database_url = Some(SecretString::from(url));
-        settings.orders.payment_budget = Duration::from_millis(500);
+        // The log has to fall silent before its customer has waited, and before it is paid.
+        settings.orders.payment_budget = Duration::from_millis(2500);
     })
     .await;
-    let order = order_paid_by("33", "slow-1500");
+    let order = order_paid_by("33", "slow-2800");
     let placing = async {
         let began = Instant::now();
         (server.post("/orders", &order).await, began.elapsed())

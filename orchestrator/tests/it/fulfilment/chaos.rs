@@ -178,7 +178,7 @@ impl Town {
                 }
             }
         };
-        if tokio::time::timeout(4 * STUCK, resting).await.is_err() {
+        if tokio::time::timeout(2 * STUCK, resting).await.is_err() {
             panic!("stuck:\n{}", self.shop.tell(order).await);
         }
         self.open.lock().unwrap().remove(&order);

@@ -3,14 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use eventstore::testing::{TestDatabase, TestLog, each_backend};
+use futures_util::future::BoxFuture;
 use orchestrator::fulfilment::answers::Verdict;
 use orchestrator::fulfilment::limits::Limits;
 use orchestrator::fulfilment::place::{PlaceAnswer, PlaceError};
-use orchestrator::providers::guard::{Policy, Position};
+use orchestrator::providers::guard::{Policy, Position, Reading};
+use orchestrator::providers::ports::{
+    Answer, Charge, ChargeName, ChargeNow, Found, MoneyMoved, MoneyRecord, Page, PaymentPort,
+    Refund,
+};
 use orchestrator::providers::simulator::ledger::Op;
-use orchestrator::providers::simulator::{Fault, Scan};
+use orchestrator::providers::simulator::{Fault, Scan, Simulator};
 use orchestrator::saga::engine;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::shop::{
     CUSTOMER, PRINCIPAL, Setup, Shop, answered, command, eventually, order, order_of,
@@ -187,34 +195,93 @@ async fn an_order_costs_two_appends_up_to_its_answer() {
     shop.close().await;
 }
 
-/// A log that takes its time, and a provider that is given up meanwhile.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_may_yet_be_stored_is_in_doubt_also_while_the_provider_is_away() {
-    let setup = Setup {
-        provider_time_limit: Duration::from_secs(10),
+/// A provider that makes no charge before its gate is open.
+struct Gated {
+    simulator: Simulator,
+    gate: Arc<Semaphore>,
+}
+
+impl PaymentPort for Gated {
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Answer<MoneyMoved>> {
+        Box::pin(async move {
+            // There are no permits: who waits for one goes on as soon as there never will be any.
+            drop(self.gate.acquire().await);
+            self.simulator.charge(charge).await
+        })
+    }
+
+    fn probe<'a>(&'a self, order_id: Uuid, key: &'a str) -> BoxFuture<'a, Found<MoneyMoved>> {
+        PaymentPort::probe(&self.simulator, order_id, key)
+    }
+
+    fn find(&self, charge: ChargeName) -> BoxFuture<'_, Found<ChargeNow>> {
+        self.simulator.find(charge)
+    }
+
+    fn refund(&self, refund: Refund) -> BoxFuture<'_, Answer<MoneyMoved>> {
+        self.simulator.refund(refund)
+    }
+
+    fn probe_refund(&self, refund: Refund) -> BoxFuture<'_, Found<MoneyMoved>> {
+        self.simulator.probe_refund(refund)
+    }
+
+    fn records(
+        &self,
+        since: DateTime<Utc>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'_, Found<Page<MoneyRecord>>> {
+        PaymentPort::records(&self.simulator, since, cursor)
+    }
+}
+
+/// Slow calls after which a provider is given up.
+const GIVEN_UP_AFTER: usize = 3;
+
+/// A shop that soon gives up its log and such a provider.
+fn impatient(gate: &Arc<Semaphore>) -> Setup {
+    let (setup, gate) = (Setup::default(), Arc::clone(gate));
+    // No call is cut off while the gate is closed.
+    let call = Duration::from_secs(30);
+    Setup {
+        limits: Limits {
+            payment_budget: Duration::from_millis(100),
+            call,
+            ..setup.limits
+        },
         guard: Policy {
-            min_calls: 3,
+            min_calls: GIVEN_UP_AFTER,
             slow_call: Duration::from_millis(200),
+            time_limit: call,
             open_for: Duration::from_mins(1),
             ..Policy::default()
         },
+        till: Box::new(move |simulator| Arc::new(Gated { simulator, gate })),
         log: eventstore::Options {
-            append_deadline: Duration::from_millis(300),
+            append_deadline: Duration::from_secs(1),
             ..eventstore::Options::default()
         },
-        ..Setup::default()
-    };
-    let limits = Limits {
-        payment_budget: Duration::from_millis(100),
-        ..setup.limits
-    };
-    let setup = Setup { limits, ..setup };
-    let shop = Arc::new(Shop::on(TestLog::postgres(), setup).await);
-    for key in ["b", "c", "d"] {
-        let placing = shop.fulfilment.clone();
-        tokio::spawn(async move { placing.place(command(key, order("slow-1500"))).await });
-        eventually(|| async { !shop.story(Shop::id(key)).await.is_empty() }).await;
+        ..setup
     }
+}
+
+fn payments(shop: &Shop) -> Reading {
+    let mut readings = shop.fulfilment.guards().readings();
+    let payments = readings.find(|(name, _)| *name == "payment");
+    payments.expect("payments are guarded").1
+}
+
+/// A log that takes its time, and a provider that is given up meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_may_yet_be_stored_is_in_doubt_also_while_the_provider_is_away() {
+    let gate = Arc::new(Semaphore::new(0));
+    let shop = Arc::new(Shop::on(TestLog::postgres(), impatient(&gate)).await);
+    // However many it takes: what the log itself was slow with is charged by nobody here.
+    eventually(|| async {
+        drop(shop.try_place(&Uuid::now_v7().to_string(), "ok").await);
+        payments(&shop).in_flight >= GIVEN_UP_AFTER
+    })
+    .await;
     let holder = Arc::clone(&shop);
     // Less than the log itself waits for its turn.
     let hold = "BEGIN; SELECT FROM log_head FOR UPDATE; SELECT pg_sleep(2.5); COMMIT";
@@ -226,11 +293,8 @@ async fn an_order_that_may_yet_be_stored_is_in_doubt_also_while_the_provider_is_
         order_id: Shop::id("a"),
     };
     assert_eq!(shop.place("a", "ok").await, in_doubt);
-    eventually(|| async {
-        let mut readings = shop.fulfilment.guards().readings();
-        readings.any(|(name, now)| name == "payment" && now.position == Position::Open)
-    })
-    .await;
+    gate.close();
+    eventually(|| async { payments(&shop).position == Position::Open }).await;
     assert_eq!(shop.try_place("a", "ok").await.unwrap(), in_doubt);
     // Of one that nobody has sent it is known that nothing is stored.
     let refused = shop.try_place("e", "ok").await;

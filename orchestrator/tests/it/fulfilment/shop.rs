@@ -25,8 +25,8 @@ use orchestrator::saga::view::Snapshot;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Only something that is stuck takes this long.
-pub(super) const STUCK: Duration = Duration::from_secs(30);
+pub(super) use crate::town::STUCK;
+
 /// Who sends all commands.
 pub(super) const PRINCIPAL: &str = "web";
 /// Who orders.

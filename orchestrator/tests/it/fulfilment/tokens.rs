@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use super::shop::{Setup, Shop, answered, eventually};
 
+/// An order is pending for a while before it expires, also where the log takes its time.
 fn quick_expiry() -> Setup {
     let setup = Setup::default();
     let limits = Limits {
         payment_budget: Duration::from_millis(50),
-        payment_deadline: Duration::from_millis(300),
+        payment_deadline: Duration::from_secs(3),
         ..setup.limits
     };
     Setup { limits, ..setup }

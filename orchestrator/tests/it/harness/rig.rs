@@ -17,7 +17,7 @@ use super::strike::Striker;
 use super::{Strike, TestClock, Trial, World, check_rest};
 
 /// Only a saga that is stuck takes this long; nothing waits for real time.
-const STUCK: Duration = Duration::from_secs(20);
+const STUCK: Duration = Duration::from_secs(60);
 /// No saga of a trial gives up its task before it rests.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000_000);
 

@@ -137,6 +137,11 @@ pub(super) async fn held(log: &Client) -> BTreeMap<String, String> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
+/// Given to a shop that has to take every order: however slow the machine is, no provider counts as away. Nobody is given it who is killed
+/// or frozen: others wait for as long as a call may take before they go on with what is in such hands.
+pub(super) const NOBODY_IS_AWAY: [&str; 4] =
+    ["--provider-timeout", "10s", "--breaker-slow-call", "10s"];
+
 /// Vans that do not come while the test runs.
 pub(super) fn setup() -> Setup {
     Setup::default()

@@ -7,6 +7,7 @@ use eventstore::testing::TestDatabase;
 use rustix::process::Signal;
 
 use super::clients::Clients;
+use super::crew::NOBODY_IS_AWAY;
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::published::Published;
 use crate::soak::{self, size};
@@ -36,7 +37,7 @@ async fn replaced_again_and_again(release: Release) {
     let setup = |roles: &str| Setup {
         database: Some(database.url()),
         nats: Some(nats.url()),
-        ..Setup::default().shop(&[
+        ..Setup::default().shop(&NOBODY_IS_AWAY).shop(&[
             "--roles",
             roles,
             "--drain-delay",
@@ -88,7 +89,9 @@ async fn changes_hands(rounds: usize) {
     let database = TestDatabase::create();
     let setup = || Setup {
         database: Some(database.url()),
-        ..Setup::default().shop(&["--payment-budget", "20s"])
+        ..Setup::default()
+            .shop(&NOBODY_IS_AWAY)
+            .shop(&["--payment-budget", "20s"])
     };
     let world = ["--simulated-handover-after", "1h"];
     let mut town = Town::open(setup().world(&world)).await;

@@ -24,8 +24,13 @@ use turns::{Turns, all_equal_a_replay, asked};
 /// longest attempt at a step.
 const FROZEN_FOR: Duration = Duration::from_secs(18);
 
-/// What a parcel takes, so that whoever is frozen has some in hand.
-const SLOW: Duration = Duration::from_millis(400);
+/// What a parcel takes, so that whoever is frozen has some in hand. It is more for a small crowd, or all of its parcels might be gone before.
+fn slow() -> Duration {
+    Duration::from_millis(if soak::is_on() { 400 } else { 1_500 })
+}
+
+/// So many parcels a worker has in hand, or it is not frozen: a single one might be gone in that very moment.
+const IN_HAND: f64 = 2.0;
 
 /// Orders that come once those who were frozen are awake.
 const AFTERWARDS: usize = 8;
@@ -94,6 +99,13 @@ async fn is_awake(crew: &Crew, at: usize) {
     .await;
 }
 
+/// How many parcels a member is at.
+async fn parcels(crew: &Crew, at: usize) -> f64 {
+    let url = &crew.members[at].process.url;
+    let words = ["fulfilment", "step=\"ship\""];
+    counted(&crew.town.http, url, "saga_in_flight{", &words).await
+}
+
 /// Lets an order come for each key, and counts those that were answered.
 fn come(
     doors: Vec<Customers>,
@@ -139,8 +151,11 @@ async fn freeze(crew: &Crew, turns: &Turns, round: usize, each: usize, told: &mu
         (done.load(Ordering::Relaxed) >= each / 2).then_some(())
     })
     .await;
-    let holders = until("an owner of every turn", MENDED, async || {
-        turns.holders(crew, round).await
+    let wanted = "an owner of every turn, among them a worker with parcels in hand";
+    let holders = until(wanted, MENDED, async || {
+        let holders = turns.holders(crew, round).await?;
+        let in_hand = parcels(crew, holders.worker).await;
+        (in_hand >= IN_HAND).then_some(holders)
     })
     .await;
     for at in holders.all() {
@@ -181,10 +196,11 @@ async fn a_worker_a_projector_and_a_relay_that_were_frozen_for_long_do_no_harm_w
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn frozen_again_and_again(release: Release) {
-    let setup = setup().shop(&["--reconcile-every", "2s"]);
-    let mut crew = Crew::with_nats(release, setup).await;
+    // That parcels take long is no reason to leave the carrier alone.
+    let patience = ["--reconcile-every", "2s", "--breaker-slow-call", "10s"];
+    let mut crew = Crew::with_nats(release, setup().shop(&patience)).await;
     let turns = Turns::of(&mut crew).await;
-    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": SLOW.as_millis() }]);
+    let slow = json!([{ "port": "carrier", "op": "ship", "fault": "delay", "rate": 1.0, "delayMs": slow().as_millis() }]);
     crew.town.faults(&slow).await;
     let (rounds, each) = (size(10), size(500));
     let mut told = Frozen::default();

@@ -22,8 +22,8 @@ const ALL: &str = "worker,projector,relay";
 /// The turns that they take.
 const TURNS: usize = 3;
 
-/// Those who stand by ask every second or two; the leases of sweeper and reconciler last 15 s.
-const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
+/// Those who stand by ask every second or two, and on a busy machine somewhat later; the leases of sweeper and reconciler last 15 s.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// With one call of a step in flight.
 const HANDS: usize = 4;
@@ -236,7 +236,7 @@ async fn keeps_the_step_in_its_hand(release: Release) {
 }
 
 /// Longer than another order takes from its door to its parcel, and no reason to be cut off.
-const PAYING: Duration = Duration::from_secs(10);
+const PAYING: Duration = Duration::from_secs(12);
 
 /// What it is given to go.
 const GRACE: Duration = Duration::from_secs(20);

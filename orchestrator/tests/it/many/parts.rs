@@ -67,8 +67,8 @@ async fn a_scan_that_one_process_hears_of_is_seen_although_nobody_else_can_be_to
     for (scan, status) in [("handover", "HandedOver"), ("deliver", "Delivered")] {
         town.scan(&id, scan).await;
         let told = format!("{}/webhooks/deliveries/tracker/simulated", town.shop.url);
-        let told = town.http.post(told).json(&parcel).send().await;
-        assert_eq!(told.expect("an answer").status().as_u16(), 202);
+        let told = town.hears(town.http.post(told).json(&parcel)).await;
+        assert_eq!(told.status, 202, "{told:?}");
         town.becomes(&id, status).await;
     }
     let Parts { town, .. } = parts;

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::clients::Clients;
-use super::crew::{Crew, Member, counted, setup};
+use super::crew::{Crew, Member, NOBODY_IS_AWAY, counted, setup};
 use crate::broker::nats::Release;
 use crate::ports::free_port;
 use crate::soak::{self, size};
@@ -117,7 +117,9 @@ async fn nobody_notices_that_every_process_behind_the_proxy_is_restarted_in_its_
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn restarted_in_turn(release: Release) {
     let rounds = size(5).max(1);
-    let setup = setup().shop(&["--shutdown-grace", "30s"]);
+    let setup = setup()
+        .shop(&NOBODY_IS_AWAY)
+        .shop(&["--shutdown-grace", "30s"]);
     let mut crew = Crew::with_nats(release, setup).await;
     for roles in ["worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::clients::Clients;
-use super::crew::{Crew, Member, all_told, at_most_once, lost, more_than_once, setup};
+use super::crew::{
+    Crew, Member, NOBODY_IS_AWAY, all_told, at_most_once, lost, more_than_once, setup,
+};
 use super::deploys::replace;
 use crate::broker::nats::Release;
 use crate::soak;
@@ -56,7 +58,9 @@ struct Shop {
 impl Shop {
     /// Begun by that release.
     async fn begun(broker: Release, release: &Path) -> Self {
-        let setup = setup().shop(&["--drain-delay", "1s", "--log", "info"]);
+        let setup = setup()
+            .shop(&NOBODY_IS_AWAY)
+            .shop(&["--drain-delay", "1s", "--log", "info"]);
         let setup = Setup {
             release: Some(release.to_owned()),
             ..setup

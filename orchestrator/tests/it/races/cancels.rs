@@ -6,10 +6,9 @@ use super::{about, after, code, id, in_the_dark, rule};
 use crate::checker::{Asked, Reply};
 use crate::town::{Answer, Setup, Town, order, reply};
 
-/// A shop that answers a cancel at once where it cannot be final at once.
-async fn brisk() -> Town {
-    Town::open(Setup::patient().shop(&["--payment-budget", "300ms", "--cancel-budget", "300ms"]))
-        .await
+/// A shop that answers at once where it cannot be final at once.
+fn brisk() -> Setup {
+    Setup::patient().shop(&["--payment-budget", "300ms", "--cancel-budget", "300ms"])
 }
 
 #[track_caller]
@@ -36,11 +35,12 @@ async fn ends_canceled(town: &Town, order: &str) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_in_flight_over_http_is_resolved_before_the_order_is_canceled() {
-    let town = brisk().await;
+    // The charge is in flight for far longer than it takes to hear that the order is open and then that it is being canceled.
+    let town = Town::open(brisk().shop(&["--provider-timeout", "10s"])).await;
     let order_id = id("a");
     town.faults(&json!([after(
         about(&order_id, "payment", "charge", "delay"),
-        800
+        3_200
     )]))
     .await;
     assert_eq!(
@@ -58,7 +58,7 @@ async fn a_charge_in_flight_over_http_is_resolved_before_the_order_is_canceled()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_charge_over_http_that_was_declined_leaves_nothing_to_undo() {
-    let town = brisk().await;
+    let town = Town::open(brisk()).await;
     let order_id = id("a");
     town.faults(&json!(in_the_dark(&order_id, "drop-before-commit")))
         .await;
@@ -187,7 +187,7 @@ async fn a_shipped_parcel_is_held_then_refunded_then_called_off_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_hold_over_http_moves_no_money() {
-    let town = brisk().await;
+    let town = Town::open(brisk()).await;
     let order = town.shipped("a").await;
     let held = about(&order, "carrier", "hold", "commit-then-drop");
     town.faults(&json!([

@@ -1,24 +1,20 @@
 //! The parcel against the cancel.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{about, id};
-use crate::checker::Asked;
+use crate::checker::{Asked, Reply};
 use crate::town::{Answer, STUCK, Setup, Town, reply, until};
 
-/// A carrier that has its van at the door at once.
-fn hurried() -> Setup {
-    Setup::default()
-        .shop(&["--payment-budget", "2s", "--provider-timeout", "1s"])
-        .world(&[
-            "--simulated-handover-after",
-            "500ms",
-            "--simulated-delivery-after",
-            "1h",
-        ])
-}
+/// When the van comes, after the carrier accepted the parcel: later than a cancel that is asked for at once takes on a busy machine.
+const VAN: Duration = Duration::from_secs(3);
+
+/// A cancel that either side may win comes so many milliseconds after the parcel is seen to be shipped.
+const CLOSE: [u64; 5] = [2_800, 2_900, 2_950, 3_000, 3_050];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shipment_whose_key_was_forgotten_makes_no_second_parcel() {
@@ -51,25 +47,37 @@ async fn a_shipment_whose_key_was_forgotten_makes_no_second_parcel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_against_the_van_has_one_winner_and_the_loser_is_told_to_return_it() {
-    let town = Town::open(hurried()).await;
-    let mut replies = Vec::new();
-    let mut ends = std::collections::BTreeSet::new();
-    for (nth, wait) in [0, 300, 450, 480, 500, 520, 550, 900]
-        .into_iter()
+    let van = format!("{}s", VAN.as_secs());
+    let town = Town::open(Setup::patient().world(&["--simulated-handover-after", &van])).await;
+    let close = CLOSE.map(|wait| Some(Duration::from_millis(wait)));
+    let waits = [Some(Duration::ZERO), None].into_iter().chain(close);
+    // Each with a van of its own, so that all wait at once.
+    let racing = waits
         .enumerate()
-    {
-        let order = town.paid(&nth.to_string()).await;
-        town.becomes(&order, "Shipped").await;
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        let answer = town.insist_on_cancel(&order).await;
-        ends.insert(answer.status);
-        if answer.status == 409 {
-            assert!(answer.text.contains("return"), "{answer:?}");
-        }
-        replies.push(reply(&order, Asked::Cancel, &answer));
-    }
+        .map(|(nth, wait)| against_the_van(&town, nth, wait));
+    let replies = join_all(racing).await;
+    let ends: BTreeSet<_> = replies.iter().map(|reply| reply.status).collect();
     assert_eq!(ends, [200, 409].into(), "one side always won");
     town.close(replies).await;
+}
+
+/// Cancels a shipped order after so long, or once its parcel is gone.
+async fn against_the_van(town: &Town, nth: usize, wait: Option<Duration>) -> Reply {
+    let order = town.paid(&nth.to_string()).await;
+    match wait {
+        Some(wait) => {
+            town.becomes(&order, "Shipped").await;
+            tokio::time::sleep(wait).await;
+        }
+        None => {
+            town.becomes(&order, "HandedOver").await;
+        }
+    }
+    let answer = town.insist_on_cancel(&order).await;
+    if answer.status == 409 {
+        assert!(answer.text.contains("return"), "{answer:?}");
+    }
+    reply(&order, Asked::Cancel, &answer)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::outside::Outside;
+use crate::town::{STUCK, until};
 
 fn confirm_body(order: Uuid) -> Value {
     json!({ "paymentKey": format!("pay-{order}"), "orderId": order, "amount": 33_000 })
@@ -288,18 +289,17 @@ async fn a_forgotten_key_is_a_new_call_that_the_provider_itself_refuses() {
 async fn delays_come_before_the_call_and_a_client_that_hangs_up_changes_nothing() {
     let outside = Outside::open().await;
     outside
-        .faults(json!([{ "op": "charge", "fault": "delay", "delayMs": 150 }]))
+        .faults(json!([{ "op": "charge", "fault": "delay", "delayMs": 2_000 }]))
         .await;
     let order = Uuid::now_v7();
     let body = confirm_body(order);
     let impatient = outside
         .keyed("/toss/v1/payments/confirm", "k", &body)
-        .timeout(Duration::from_millis(50));
+        .timeout(Duration::from_millis(500));
     assert!(impatient.send().await.unwrap_err().is_timeout());
     assert!(!is_paid(&outside, order).await);
-    while !is_paid(&outside, order).await {
-        tokio::task::yield_now().await;
-    }
+    let paid = async || is_paid(&outside, order).await.then_some(());
+    until("the money", STUCK, paid).await;
 }
 
 #[tokio::test]
@@ -334,10 +334,11 @@ async fn a_refund_may_be_through_later() {
         .faults(json!([{ "fault": "async", "delayMs": 1 }]))
         .await;
     outside.refund("p2", "r3", None).await;
-    let mut payment = json!(null);
-    while payment["status"] != "CANCELED" {
-        payment = outside.get("/toss/v1/payments/p2").await.1;
-    }
+    let payment = until("the end of the refund", STUCK, async || {
+        let payment = outside.get("/toss/v1/payments/p2").await.1;
+        (payment["status"] == "CANCELED").then_some(payment)
+    });
+    let payment = payment.await;
     assert_eq!(payment["cancels"][0]["cancelStatus"], "DONE");
     let calls = outside.calls().await;
     assert_eq!(calls.last().unwrap(), "refund r3 done");

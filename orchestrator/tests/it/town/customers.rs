@@ -144,11 +144,23 @@ impl Customers {
 }
 
 impl Town {
-    /// Places an order that is paid at once.
+    /// Places an order and waits until it is paid, be that later than its customer waits.
     pub(crate) async fn paid(&self, key: &str) -> String {
-        let answer = self.place(key, &order("ok")).await.expect("an answer");
-        assert_eq!(answer.status, 201, "{answer:?}");
-        answer.order()
+        self.paid_with(key, "ok").await
+    }
+
+    /// The same with a token that begins so.
+    pub(crate) async fn paid_with(&self, key: &str, word: &str) -> String {
+        let answer = self.place(key, &order(word)).await.expect("an answer");
+        assert!(matches!(answer.status, 201 | 202), "{answer:?}");
+        let order = answer.order();
+        if answer.status == 202 {
+            let path = format!("/orders/{order}");
+            let is_settled = |order: &Value| order["status"] != "Pending";
+            let settled = self.eventually(&path, is_settled).await;
+            assert_ne!(settled["status"], "Rejected", "{settled}");
+        }
+        order
     }
 
     /// Places an order and waits until the carrier has accepted it and the customer was told.

@@ -4,13 +4,13 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::customers::Customers;
 use super::process::Process;
-use super::{Answer, STUCK, until_or};
+use super::{Answer, STUCK, until, until_or};
 
 /// How a town is set up: further arguments of the two commands.
 #[derive(Default)]
@@ -205,6 +205,16 @@ impl Town {
             .send()
             .await;
         assert!(answer.expect("an answer").status().is_success());
+    }
+
+    /// Sends a webhook as its provider would: what the shop cannot write down in time is sent again, word for word.
+    pub(crate) async fn hears(&self, webhook: RequestBuilder) -> Answer {
+        until("a webhook that is taken in", STUCK, async || {
+            let sent = webhook.try_clone().expect("a body that can be sent again");
+            let answer = Answer::of(sent.send().await.expect("an answer")).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
     }
 
     /// Nothing goes wrong any more.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::desk::{Desk, request};
 use super::trip::Trip;
+use crate::town::STUCK;
 
 #[tokio::test]
 async fn a_saga_costs_one_append_per_outcome() {
@@ -30,7 +31,7 @@ async fn a_saga_costs_one_append_per_outcome() {
 async fn the_sweeper_wakes_what_a_stopped_engine_left_behind() {
     let desk = Desk::open().await;
     let id = desk.booked().await;
-    assert!(desk.engine.drain(Duration::from_secs(5)).await);
+    assert!(desk.engine.drain(STUCK).await);
     desk.engine.cancel(id, &request()).await.unwrap();
 
     let other = Desk::engine(&desk.store, &desk.agency);

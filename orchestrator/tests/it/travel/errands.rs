@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::town::STUCK;
+
 pub(super) struct Errands {
     definition: Definition,
     /// Held until they are let go, one call at a time; all others are done at once.
@@ -49,7 +51,7 @@ impl Errands {
         };
         let mut seen = self.begun.subscribe();
         let enough = seen.wait_for(|begun| of(begun).len() >= count);
-        let found = tokio::time::timeout(Duration::from_secs(30), enough).await;
+        let found = tokio::time::timeout(STUCK, enough).await;
         of(&found.expect("it never began").expect("errands are there"))
     }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::desk::Desk;
 use super::errands::Errands;
 use crate::harness::{Strike, Striker, TestClock};
+use crate::town::STUCK;
 
 const DAY: chrono::Duration = chrono::Duration::days(1);
 
@@ -297,7 +298,7 @@ async fn a_kind_of_step_that_has_no_permits_left_does_not_hold_up_another_kind()
         errands.begun("bank", done + 1).await;
         errands.let_go("bank");
     }
-    assert!(engine.drain(Duration::from_secs(30)).await);
+    assert!(engine.drain(STUCK).await);
 }
 
 #[tokio::test]
@@ -314,6 +315,6 @@ async fn a_saga_that_waits_for_permits_of_two_kinds_takes_whichever_comes_first(
             errands.let_go(step);
         }
         errands.begun(second, 2).await;
-        assert!(engine.drain(Duration::from_secs(30)).await);
+        assert!(engine.drain(STUCK).await);
     }
 }

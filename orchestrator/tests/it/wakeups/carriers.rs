@@ -1,5 +1,6 @@
 //! The carriers that keep the contract.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -88,18 +89,21 @@ pub(crate) async fn connected(url: &str) -> Broker {
     broker
 }
 
+/// Between two wake-ups of which one has to arrive.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// Publishes until one arrives: what is sent into an outage may be lost.
 pub(crate) async fn carries(from: &Wakeups, to: &Wakeups) {
     let deadline = Instant::now() + STUCK;
+    let mut sent = HashSet::new();
     loop {
         let wakeup = Wakeup::of(Uuid::now_v7());
         from.publish(wakeup.clone());
-        let pulled: Vec<Delivery> = timeout(Duration::from_secs(2), to.pull(10))
-            .await
-            .unwrap_or_default();
+        sent.insert(wakeup);
+        let pulled: Vec<Delivery> = timeout(AGAIN, to.pull(10)).await.unwrap_or_default();
         let mut arrived = false;
         for delivery in pulled {
-            arrived |= delivery.wakeup == wakeup;
+            arrived |= sent.contains(&delivery.wakeup);
             delivery.ack().await;
         }
         if arrived {

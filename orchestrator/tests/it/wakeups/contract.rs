@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::carriers::{
     ACK_WAIT, FEW, MAX_DELIVER, dropped, nobody_finishes, on_each_carrier, on_each_carrier_within,
 };
-use crate::town::STUCK;
+use crate::town::{STUCK, until};
 
 fn some() -> Wakeup {
     Wakeup::of(Uuid::now_v7())
@@ -167,7 +167,15 @@ async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
         let before = dropped(&counts);
         assert!(queue.here.publish(some()));
         nobody_finishes(&queue.there, FEW).await;
+        // It is dropped by whoever pulls next.
         assert_eq!(dropped(&counts), before);
+        let counted = until("it is counted", STUCK, async || {
+            (dropped(&counts) > before).then_some(())
+        });
+        tokio::select! {
+            pulled = queue.there.pull(1) => panic!("{pulled:?}"),
+            () = counted => {}
+        }
         let nothing = timeout(FEW.ack_wait * 5, queue.there.pull(1)).await;
         assert!(nothing.is_err(), "{nothing:?}");
         assert_eq!(dropped(&counts), before + 1);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use futures_util::future::join_all;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
 use orchestrator::bus::wakeups::{Delivery, Wakeups};
@@ -17,26 +18,29 @@ use crate::town::{STUCK, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_was_deleted_restarted_or_wiped_is_made_again() {
-    for release in Release::EACH {
-        let mut nats = NatsServer::start(release);
-        let broker = connected(&nats.url()).await;
-        let here = Wakeups::jetstream(broker.clone(), None, LIMITS);
-        let there = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
-        carries(&here, &there).await;
-        let context: &jetstream::Context = broker.jetstream();
-        let consumer = context.delete_consumer_from_stream(CONSUMER, STREAM);
-        consumer.await.expect("it was there");
-        is_told_and_over(&there).await;
-        carries(&here, &there).await;
-        context.delete_stream(STREAM).await.expect("it was there");
-        is_told_and_over(&there).await;
-        carries(&here, &there).await;
-        nats.kill();
-        nats.launch();
-        carries(&here, &there).await;
-        nats.wipe();
-        carries(&there, &here).await;
-    }
+    // At once: most of it is waiting.
+    join_all(Release::EACH.map(is_made_again)).await;
+}
+
+async fn is_made_again(release: Release) {
+    let mut nats = NatsServer::start(release);
+    let broker = connected(&nats.url()).await;
+    let here = Wakeups::jetstream(broker.clone(), None, LIMITS);
+    let there = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
+    carries(&here, &there).await;
+    let context: &jetstream::Context = broker.jetstream();
+    let consumer = context.delete_consumer_from_stream(CONSUMER, STREAM);
+    consumer.await.expect("it was there");
+    is_told_and_over(&there).await;
+    carries(&here, &there).await;
+    context.delete_stream(STREAM).await.expect("it was there");
+    is_told_and_over(&there).await;
+    carries(&here, &there).await;
+    nats.kill();
+    nats.launch();
+    carries(&here, &there).await;
+    nats.wipe();
+    carries(&there, &here).await;
 }
 
 /// Waits until whoever pulls has found out that something is gone and says so, and until nothing is in the way any more.

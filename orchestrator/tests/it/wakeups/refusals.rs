@@ -1,5 +1,6 @@
 //! A broker that is there and takes no wake-ups: whoever publishes must hear of it, or nobody would look for what is due.
 
+use futures_util::future::join_all;
 use orchestrator::bus::jetstream::STREAM;
 use orchestrator::bus::wakeups::Wakeups;
 use orchestrator::saga::dispatch::Wakeup;
@@ -32,21 +33,24 @@ async fn refuses(wakeups: &Wakeups, word: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stores_nothing_takes_nothing_until_it_does() {
-    for release in Release::EACH {
-        let mut nats = NatsServer::stopped(release);
-        nats.launch_with_jetstream(false);
-        let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
-        refuses(&wakeups, "the broker does not give a stream").await;
-        nats.kill();
-        // With JetStream, and without room for the queue.
-        nats.store_with_room("1MB");
-        nats.launch_with_jetstream(true);
-        refuses(&wakeups, "insufficient").await;
-        nats.kill();
-        nats.launch_with_room("1GB");
-        takes(&wakeups).await;
-        carries(&wakeups, &wakeups.clone()).await;
-    }
+    // At once: most of it is waiting.
+    join_all(Release::EACH.map(takes_nothing_until_it_stores)).await;
+}
+
+async fn takes_nothing_until_it_stores(release: Release) {
+    let mut nats = NatsServer::stopped(release);
+    nats.launch_with_jetstream(false);
+    let wakeups = Wakeups::jetstream(connected(&nats.url()).await, None, LIMITS);
+    refuses(&wakeups, "the broker does not give a stream").await;
+    nats.kill();
+    // With JetStream, and without room for the queue.
+    nats.store_with_room("1MB");
+    nats.launch_with_jetstream(true);
+    refuses(&wakeups, "insufficient").await;
+    nats.kill();
+    nats.launch_with_room("1GB");
+    takes(&wakeups).await;
+    carries(&wakeups, &wakeups.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
