@@ -1,6 +1,9 @@
 //! The stream of events as a plain client reads it, held against the log.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::AckPolicy;
@@ -11,9 +14,14 @@ use futures_util::StreamExt as _;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::relay::message::{POSITION, RELAY, STREAM};
 use secrecy::SecretString;
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{PATIENCE, connect, eventually};
+use super::{PATIENCE, connect};
+use crate::town::until_or;
+
+/// Who reads a whole stream waits no longer for its next message, but begins anew.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Events read at once.
 const PAGE: usize = 1000;
@@ -70,36 +78,49 @@ impl Published {
     /// Waits until the stream is as far as the log.
     pub(crate) async fn caught_up(&self) {
         let head = self.store.head().await.expect("a log").0.unsigned_abs();
-        eventually("the stream is as far as the log", async || {
-            self.info()
-                .await
-                .is_some_and(|info| info.state.last_sequence >= head)
+        let last = AtomicU64::new(0);
+        let stuck = || format!("the stream is at {last:?} and the log at {head}");
+        until_or(PATIENCE, stuck, async || {
+            let reached = self.info().await?.state.last_sequence;
+            last.store(reached, Ordering::Relaxed);
+            (reached >= head).then_some(())
         })
         .await;
     }
 
     /// Everything in the stream, as a client reads it that has just come. A cluster may be without a leader for a moment.
     pub(crate) async fn read(&self) -> Vec<Read> {
-        let mut read = None;
-        eventually("the stream is read", async || {
-            read = self.try_read().await;
-            read.is_some()
+        let last = Mutex::new(String::new());
+        let stuck = || format!("the stream cannot be read: {}", last.lock().expect("whole"));
+        until_or(PATIENCE, stuck, async || {
+            let read = self.try_read().await;
+            let why = |why| *last.lock().expect("whole") = why;
+            read.map_err(why).ok()
         })
-        .await;
-        read.expect("it was read")
+        .await
     }
 
-    async fn try_read(&self) -> Option<Vec<Read>> {
-        let stream = self.client.jetstream().get_stream(STREAM).await.ok()?;
-        let count = usize::try_from(stream.cached_info().state.messages).expect("not many");
+    async fn try_read(&self) -> Result<Vec<Read>, String> {
+        let stream = self.client.jetstream().get_stream(STREAM).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let wanted = usize::try_from(stream.cached_info().state.messages).expect("not many");
         let consumer = stream.create_consumer(Config {
             ack_policy: AckPolicy::None,
             ..Config::default()
         });
-        let messages = consumer.await.ok()?.messages().await.ok()?.take(count);
-        let read = messages.map(|message| message.ok().map(|message| read(&message)));
-        let all = tokio::time::timeout(PATIENCE, read.collect::<Vec<_>>()).await;
-        all.ok()?.into_iter().collect()
+        let consumer = consumer.await.map_err(|error| error.to_string())?;
+        let messages = consumer.messages().await;
+        let mut messages = messages.map_err(|error| error.to_string())?.take(wanted);
+        let mut all = Vec::with_capacity(wanted);
+        loop {
+            let got = all.len();
+            match timeout(QUIET, messages.next()).await {
+                Ok(Some(Ok(message))) => all.push(read(&message)),
+                Ok(Some(Err(error))) => return Err(format!("{error} after {got} of {wanted}")),
+                Ok(None) => return Ok(all),
+                Err(_) => return Err(format!("nothing comes after {got} of {wanted}")),
+            }
+        }
     }
 
     /// Everything in the log.
