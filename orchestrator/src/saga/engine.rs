@@ -21,7 +21,7 @@ use super::definition::{DefinitionError, RecordError, Saga};
 use super::dispatch::{Begins, Dispatch, Rest};
 use super::meter;
 use super::observer::Observer;
-use super::places::{PLACES, Place, Places};
+use super::places::{Errand, PLACES, Place, Places};
 use super::plan::span;
 use super::registry::{Registry, Slot, lock};
 use super::task::{New, Opening, Task};
@@ -139,8 +139,6 @@ pub(super) struct Inner {
     pub(super) owner: Uuid,
     pub(super) registry: Registry,
     pub(super) timers: Timers,
-    /// Of sagas that only wait for others.
-    pub(super) looks: Timers,
     /// What was hinted at while nobody could be asked.
     pub(super) hints: Hints,
     pub(super) places: Places,
@@ -183,7 +181,6 @@ impl Engine {
             owner: Uuid::now_v7(),
             registry: Registry::default(),
             timers: Timers::default(),
-            looks: Timers::default(),
             hints: Hints::default(),
             places: Places::new(options.places, &sagas),
             stopping: CancellationToken::new(),
@@ -363,7 +360,8 @@ impl Engine {
             // One bad saga never stops another: whatever it was, it is looked at again from the log.
             meter::panic("task");
             inner.registry.remove(id, Rest::default());
-            inner.timers.arm(id, inner.clock.now() + span(AFTER_PANIC));
+            let at = inner.clock.now() + span(AFTER_PANIC);
+            inner.timers.arm(Errand::Call, id, at);
         });
     }
 }

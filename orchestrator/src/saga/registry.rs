@@ -106,6 +106,7 @@ pub(super) struct Registry {
 }
 
 /// What a new task is given.
+#[derive(Clone)]
 pub(super) struct Slot {
     pub(super) inbox: Arc<Inbox>,
     pub(super) publish: watch::Sender<Arc<Snapshot>>,

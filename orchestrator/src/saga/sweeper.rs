@@ -64,7 +64,7 @@ impl Default for Pace {
 /// What a sweep found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sweep {
-    /// Sagas that were woken, oldest first.
+    /// Sagas that were woken.
     pub woken: Vec<Uuid>,
     /// How many of those were passed on before, and stayed due all the same.
     pub in_vain: usize,
@@ -149,7 +149,7 @@ impl Sweeper {
         }
     }
 
-    /// Wakes what is due, oldest first, as much as the pace allows.
+    /// Wakes what is due, as much as the pace allows.
     pub async fn sweep(&mut self) -> Result<Sweep, IndexError> {
         let now = self.engine.inner.clock.now();
         // Those that are in hand or have just been woken may all be older than the rest and must not hide it.
@@ -171,10 +171,27 @@ impl Sweeper {
         Ok(sweep)
     }
 
-    /// What is not woken stays due, and is found by the next sweep.
+    /// What is not woken stays due, and is found by the next sweep. Those that stay due although they were woken are the oldest, and while a
+    /// participant is away there may be more of them than are woken before the first one's turn comes again. So half of a sweep is for
+    /// those that were not woken yet, and of the others whoever has waited longest comes first.
     fn wake(&mut self, due: &[Due], now: DateTime<Utc>, sweep: &mut Sweep) {
-        for due in due {
-            if sweep.woken.len() >= self.pace.batch {
+        let (mut known, fresh): (Vec<&Due>, Vec<&Due>) =
+            due.iter().partition(|due| self.woken.last(due).is_some());
+        known.sort_by_key(|due| self.woken.last(due));
+        let batch = self.pace.batch;
+        for (list, most) in [
+            (&fresh, batch.div_ceil(2)),
+            (&known, batch),
+            (&fresh, batch),
+        ] {
+            self.wake_some(list, most, now, sweep);
+        }
+    }
+
+    /// Wakes them in this order, until there are so many in the sweep.
+    fn wake_some(&mut self, list: &[&Due], most: usize, now: DateTime<Utc>, sweep: &mut Sweep) {
+        for due in list {
+            if sweep.woken.len() >= most {
                 return;
             }
             if self.engine.is_live(due.id) {
@@ -196,7 +213,7 @@ impl Sweeper {
                 (Turn::Here, Way::Here) => "passed-on-in-vain",
                 (_, Way::Here) => "here",
             });
-            self.woken.note(*due, now, way);
+            self.woken.note(**due, now, way);
             sweep.woken.push(due.id);
         }
     }

@@ -23,6 +23,7 @@ use super::finding::Ended;
 use super::follower::Follower;
 use super::meter;
 use super::observer::Point;
+use super::places::Errand;
 use super::registry::{Inbox, Slot};
 use super::start::Start;
 use super::view::{LeftAlone, Snapshot};
@@ -62,14 +63,21 @@ pub(super) struct Task {
 impl Task {
     /// Works on a saga until it has nothing to do for a while; then a timer takes its place.
     pub(super) async fn run(inner: Arc<Inner>, id: Uuid, slot: Slot, opening: Opening) {
+        let again = slot.clone();
         let opened = match opening {
             Opening::New(new) => Self::open(Arc::clone(&inner), id, slot, *new).await,
             Opening::Found => Self::find(Arc::clone(&inner), id, slot).await.map(Some),
         };
-        let worked = match opened {
-            Ok(Some((mut task, written))) => task.work(written).await,
+        let opened = match opened {
             // It could not be started, and whoever wanted it knows.
-            Ok(None) => return inner.registry.remove(id, Rest::default()),
+            Ok(None) if inner.registry.leave(id, &again.inbox) => return,
+            // What was told meanwhile was meant for the one that the log knows.
+            Ok(None) => Self::find(Arc::clone(&inner), id, again).await,
+            Ok(Some(opened)) => Ok(opened),
+            Err(left) => Err(left),
+        };
+        let worked = match opened {
+            Ok((mut task, written)) => task.work(written).await,
             Err(left) => Err(left),
         };
         if let Err(left) = worked {
@@ -126,6 +134,8 @@ impl Task {
         let saga = inner.saga(&view.state.saga, view.state.version)?;
         let mut task = Self::new(inner, saga, view, slot);
         task.hinted = task.inner.hints.take(id);
+        // Among them may be what others look at who could not be told.
+        task.desk.lend(task.hinted.clone());
         task.show();
         Ok((task, None))
     }
@@ -294,12 +304,12 @@ impl Task {
         self.inner.hints.keep(id, self.hinted.clone());
         let left = self.inner.registry.leave(id, &self.inbox);
         if let (true, Some(until)) = (left, until) {
-            let timers = if self.only_waits() {
-                &self.inner.looks
+            let errand = if self.only_waits() {
+                Errand::Look
             } else {
-                &self.inner.timers
+                Errand::Call
             };
-            timers.arm(id, until);
+            self.inner.timers.arm(errand, id, until);
         }
         left
     }

@@ -11,7 +11,6 @@ use super::engine::{Engine, Inner};
 use super::places::{Errand, Place};
 use super::registry::{Inbox, Word};
 use super::task::Opening;
-use super::timers::Timers;
 
 impl Engine {
     /// Says: look at this saga, something may have happened to it. Duplicate, late and needless wake-ups do no harm.
@@ -52,7 +51,6 @@ impl Engine {
     /// Forgets the timer of a saga: somebody else wakes it then.
     pub fn leave_timer(&self, id: Uuid, at: DateTime<Utc>) {
         self.inner.timers.disarm(id, at);
-        self.inner.looks.disarm(id, at);
     }
 
     /// How often a saga was found here that this build does not understand; it only grows.
@@ -106,22 +104,22 @@ impl Engine {
     pub(super) fn keep_time(&self) {
         let engine = self.clone();
         self.accompany("the sagas' timers", async move {
-            engine.ring(&engine.inner.timers, Errand::Call).await;
+            engine.ring(Errand::Call).await;
         });
         let engine = self.clone();
         self.accompany("the timers of sagas that only wait", async move {
-            engine.ring(&engine.inner.looks, Errand::Look).await;
+            engine.ring(Errand::Look).await;
         });
     }
 
-    async fn ring(&self, timers: &Timers, errand: Errand) {
+    async fn ring(&self, errand: Errand) {
+        let (timers, clock) = (&self.inner.timers, &self.inner.clock);
         loop {
             // First the place: until there is one, the timers stay where they are, and what they are for is due to the sweeper.
             let place = self.inner.places.for_timer(errand).await;
-            let id = timers.next(self.inner.clock.as_ref()).await;
-            if !self.is_live(id) {
-                self.say_here(id, Word::Reload, place);
-            }
+            let id = timers.next(errand, clock.as_ref()).await;
+            // It was the saga's only timer: a task that is about to end is told as well.
+            self.say_here(id, Word::Reload, place);
         }
     }
 }

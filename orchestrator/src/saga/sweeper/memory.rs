@@ -7,9 +7,9 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::saga::index::Due;
 
-/// About 1 MB. More than the usual pace wakes before it comes back to the first of them; when it is full, what comes anew stays due
-/// and has its turn when others are forgotten.
-const KNOWN_MAX: usize = 10_000;
+/// About 10 MB: as many as may stay due at once, while a participant is away, without keeping others from their turn. When it is full, what
+/// comes anew stays due and has its turn when others are forgotten.
+const KNOWN_MAX: usize = 100_000;
 
 /// Whether a saga that is due is to be woken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,11 @@ impl Memory {
 
     pub(super) fn len(&self) -> usize {
         self.woken.len()
+    }
+
+    /// When it was woken last; `None`: it never was, as far as is remembered.
+    pub(super) fn last(&self, due: &Due) -> Option<DateTime<Utc>> {
+        self.woken.get(due).map(|(at, _)| *at)
     }
 
     /// By turns: where waking it here does not help either, perhaps another one can do what this one cannot.

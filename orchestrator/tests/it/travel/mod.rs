@@ -7,6 +7,7 @@ mod desk;
 mod engine;
 mod errands;
 mod limits;
+mod many_due;
 mod neighbours;
 mod offices;
 mod preflight;

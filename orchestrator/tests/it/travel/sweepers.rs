@@ -148,13 +148,13 @@ async fn one_sweeps_and_another_takes_over(log: TestLog) {
 }
 
 /// A queue that takes every wake-up and gives none to anybody, as when its consumer is paused, or one that takes none.
-struct Hole {
+pub(super) struct Hole {
     takes: bool,
     told: AtomicUsize,
 }
 
 impl Hole {
-    fn new(takes: bool) -> Arc<Self> {
+    pub(super) fn new(takes: bool) -> Arc<Self> {
         let told = AtomicUsize::new(0);
         Arc::new(Self { takes, told })
     }
