@@ -96,7 +96,11 @@ impl Sagas {
     /// The sagas with these participants.
     #[must_use]
     pub fn new(parts: &Parts) -> Self {
-        let guards = Arc::new(Guards::new(&parts.guard, parts.limits.steps));
+        let guards = Arc::new(Guards::new(
+            &parts.guard,
+            parts.limits.steps,
+            parts.providers.external.keys().copied(),
+        ));
         let participants = Participants {
             providers: parts.providers.clone(),
             guards: Arc::clone(&guards),
