@@ -32,6 +32,7 @@ use crate::http::state::Edge;
 use crate::providers::http::SetupError;
 use crate::providers::simulator::ledger::LedgerError;
 use crate::saga::definition::{DefinitionError, Saga};
+use crate::telemetry;
 use crate::workers::Workers;
 use parts::Door;
 use times::Times;
@@ -149,6 +150,8 @@ impl App {
     ) -> Result<App, StartError> {
         codec::check()?;
         settings.check()?;
+        // What is counted before there is somebody who counts is lost.
+        telemetry::metrics()?;
         let callers = Callers::load(settings.edge.api_tokens.as_deref())?;
         let door = parts::listen(&settings.edge, &callers).await?;
         let places = settings.store.places()?;

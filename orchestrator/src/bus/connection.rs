@@ -153,10 +153,12 @@ impl Events {
                 self.connects.send_modify(|count| *count += 1);
                 tracing::info!("connected to the broker");
             }
-            Event::Disconnected | Event::Closed => {
+            Event::Disconnected => {
                 metrics::gauge!("bookmarket_broker_connected").set(0.0);
                 self.tell_away(event);
             }
+            // By ourselves: a broker that is away is tried for ever.
+            Event::Closed => metrics::gauge!("bookmarket_broker_connected").set(0.0),
             Event::SlowConsumer(_) | Event::ServerError(ServerError::SlowConsumer(_)) => {
                 self.slow_consumers.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!("bookmarket_broker_slow_consumers_total").increment(1);

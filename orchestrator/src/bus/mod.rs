@@ -6,9 +6,11 @@
 //! * [`steps`] has a step of a saga done by a program in any language.
 //! * [`wakeups`] says to whichever worker is free: look at this saga.
 //! * [`attendant`] pulls them for an engine.
+//! * [`checkup`] finds out what a broker is like, for whoever looks after it.
 //! * [`hints`] tells readers of other processes that the log has grown.
 
 pub mod attendant;
+pub mod checkup;
 pub mod connection;
 mod denials;
 pub mod hints;

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::connection::Broker;
 use crate::tenure::Tenure;
 use status::{Phase, RelayStatus};
-pub use stream::StreamSettings;
+pub use stream::{StreamSettings, is_recent_enough};
 use trouble::Trouble;
 
 /// Names the lease and the bookmark of the relay.

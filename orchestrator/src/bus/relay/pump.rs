@@ -23,6 +23,9 @@ use crate::tenure::Tenure;
 /// Messages that are under way at once. One connection to a broker on the same machine is busy with a tenth of it; the rest is for
 /// brokers that are further away.
 const IN_FLIGHT: usize = 512;
+/// The same before the first is acknowledged. What is never answered, because the broker does not permit it, costs memory that the client
+/// library does not give back.
+const FIRST_IN_FLIGHT: usize = 1;
 /// How often the place reached is written down.
 const REMEMBER_EVERY: Duration = Duration::from_millis(500);
 /// How often the broker is asked whether it still has what it has acknowledged.
@@ -37,6 +40,7 @@ pub(super) struct Pump<'a> {
     tenure: &'a Tenure,
     connects: watch::Receiver<u64>,
     waiting: VecDeque<(Checkpoint, Ack)>,
+    from: Checkpoint,
     acked: Checkpoint,
     /// The event that was published last in this run.
     sent: Option<Uuid>,
@@ -50,6 +54,7 @@ impl<'a> Pump<'a> {
             tenure,
             connects: relay.broker.connects(),
             waiting: VecDeque::with_capacity(IN_FLIGHT),
+            from,
             acked: from,
             sent: None,
             // Written down at once, as it may be less than what is.
@@ -83,7 +88,7 @@ impl<'a> Pump<'a> {
         let mut remember = every(REMEMBER_EVERY);
         let mut read_back = every(READ_BACK_EVERY);
         loop {
-            while self.waiting.len() < IN_FLIGHT
+            while self.waiting.len() < self.at_once()
                 && let Some(event) = page.next()
             {
                 self.publish(&event).await?;
@@ -100,6 +105,14 @@ impl<'a> Pump<'a> {
                 ack = first(&mut self.waiting), if !self.waiting.is_empty() => self.note(ack)?,
                 next = pages.next(), if page.len() == 0 => page = next?.into_iter(),
             }
+        }
+    }
+
+    fn at_once(&self) -> usize {
+        if self.acked == self.from {
+            FIRST_IN_FLIGHT
+        } else {
+            IN_FLIGHT
         }
     }
 

@@ -33,12 +33,16 @@ pub struct StreamSettings {
     pub duplicate_window: Duration,
 }
 
+/// Whether the broker is of a release on which all of this was tried.
+#[must_use]
+pub fn is_recent_enough(broker: &Broker) -> bool {
+    let (major, minor, patch) = OLDEST;
+    broker.client().is_server_compatible(major, minor, patch)
+}
+
 /// The stream as it is; one that is not there is made.
 pub(super) async fn find(broker: &Broker, settings: &StreamSettings) -> Result<Info, Trouble> {
-    if !broker
-        .client()
-        .is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2)
-    {
+    if !is_recent_enough(broker) {
         let version = broker.server_version().unwrap_or_default();
         return Err(Trouble::TooOld(version));
     }

@@ -33,8 +33,10 @@ pub(super) enum Trouble {
     /// The server lacks what the relay stands on.
     #[error("the broker is of version {0}; it must be 2.9 or later")]
     TooOld(String),
-    /// There is no such stream any more.
-    #[error("the stream is gone")]
+    /// There is no such stream any more, or none of the servers that keep it leads the others: to what is published, it is the same.
+    #[error(
+        "nobody takes the events: the stream is gone, or its servers have yet to choose a leader"
+    )]
     Gone,
     /// The stream takes no more messages.
     #[error(

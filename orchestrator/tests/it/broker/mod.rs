@@ -6,7 +6,7 @@ mod hints;
 pub(crate) mod nats;
 pub(crate) mod proxy;
 pub(crate) mod published;
-mod python;
+pub(crate) mod python;
 mod relay;
 mod releases;
 mod steps;

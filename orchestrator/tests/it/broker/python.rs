@@ -15,12 +15,12 @@ pub(super) fn example(name: &str) -> PathBuf {
 }
 
 /// The example worker; killed with this.
-pub(super) struct Python {
+pub(crate) struct Python {
     child: Child,
 }
 
 impl Python {
-    pub(super) fn start(url: &str, journal: &Path) -> Python {
+    pub(crate) fn start(url: &str, journal: &Path) -> Python {
         let client = std::env::var_os("TEST_NATS_PYTHON")
             .expect("TEST_NATS_PYTHON is not set: run scripts/test.sh");
         let mut child = Command::new("python3")
@@ -60,7 +60,7 @@ impl Drop for Python {
 }
 
 /// What the worker has sent.
-pub(super) fn journal(path: &Path) -> Vec<Value> {
+pub(crate) fn journal(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))

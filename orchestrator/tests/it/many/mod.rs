@@ -10,6 +10,7 @@ mod losses;
 mod mixes;
 mod next;
 mod parts;
+mod permissions;
 mod proxied;
 mod refusing_brokers;
 mod releases;

@@ -161,10 +161,7 @@ fn tally(taken: &[(String, String)], log: &[(String, String)]) -> (usize, usize)
 /// A broker that has so many events of a log, of which one relay keeps it up to date.
 async fn filled(release: Release) -> (NatsServer, World, Running) {
     let server = NatsServer::start(release);
-    let world = World::new(TestLog::postgres(), &server.url()).await;
-    let relay = world.relay(settings()).await;
-    world.append(EVENTS).await;
-    world.caught_up().await;
+    let (world, relay) = World::relayed(&server.url(), EVENTS).await;
     (server, world, relay)
 }
 

@@ -50,18 +50,14 @@ async fn an_empty_stream_that_begins_late_is_not_taken_for_one_whose_messages_ha
 async fn the_places_of_strangers_messages_that_were_purged_are_not_taken_for_those_of_events() {
     for release in Release::EACH {
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(10).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 10).await;
         relay.stop().await;
         let jetstream = world.client.jetstream();
         for _ in 0..3 {
             let stray = jetstream.publish("bookmarket.events.order.Tested", "{}".into());
             stray.await.expect("sent").await.expect("stored");
         }
-        let stream = jetstream.get_stream(STREAM).await.expect("a stream");
-        stream.purge().await.expect("purged");
+        world.purge().await;
         world.append(10).await;
         let relay = world.relay(settings()).await;
         relay.troubled("diverged").await;
@@ -76,13 +72,9 @@ async fn the_places_of_strangers_messages_that_were_purged_are_not_taken_for_tho
 async fn a_log_that_was_moved_goes_on_with_a_stream_whose_messages_have_gone() {
     for release in Release::EACH {
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(300).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 300).await;
         relay.stop().await;
-        let stream = world.client.jetstream().get_stream(STREAM).await;
-        stream.expect("a stream").purge().await.expect("purged");
+        world.purge().await;
         world.forget_how_far_it_came();
         world.append(7).await;
         let relay = world.relay(settings()).await;

@@ -98,10 +98,7 @@ async fn a_broker_that_is_killed_again_and_again_misses_nothing() {
 async fn a_broker_that_is_frozen_for_long_misses_nothing_when_it_wakes() {
     for release in Release::EACH {
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(300).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 300).await;
         server.freeze();
         world.append(300).await;
         relay.troubled("broker-silent").await;
@@ -114,10 +111,7 @@ async fn a_broker_that_is_frozen_for_long_misses_nothing_when_it_wakes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_forgets_while_no_relay_runs_is_found_out() {
     let mut server = NatsServer::start(Release::New);
-    let world = World::new(TestLog::postgres(), &server.url()).await;
-    let relay = world.relay(settings()).await;
-    world.append(300).await;
-    world.caught_up().await;
+    let (world, relay) = World::relayed(&server.url(), 300).await;
     relay.stop().await;
     server.wipe();
     let relay = world.relay(settings()).await;
@@ -135,10 +129,7 @@ async fn a_broker_that_forgets_while_there_is_nothing_to_publish_is_found_out() 
         let counts = recorder.handle();
         let _counting = metrics::set_default_local_recorder(&recorder);
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(300).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 300).await;
         for round in 1.. {
             remembered(&world).await;
             assert_eq!(troubles(&counts, "forgotten"), 0, "{release:?}");
@@ -178,11 +169,15 @@ async fn swap_for_an_empty_one(world: &World, server: &NatsServer, counts: &Prom
 
 /// How often the relay has met this trouble.
 fn troubles(counts: &PrometheusHandle, code: &str) -> u64 {
-    let text = counts.render();
     let label = format!("trouble=\"{code}\"");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("bookmarket_relay_troubles_total") && line.contains(&label));
+    counted(counts, "bookmarket_relay_troubles_total", &label)
+}
+
+/// A counter with this label.
+pub(super) fn counted(counts: &PrometheusHandle, name: &str, label: &str) -> u64 {
+    let text = counts.render();
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.starts_with(name) && line.contains(label));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
         .unwrap_or(0)
 }
@@ -191,18 +186,9 @@ fn troubles(counts: &PrometheusHandle, code: &str) -> u64 {
 async fn messages_that_have_gone_by_age_are_not_published_again() {
     for release in Release::EACH {
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(300).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 300).await;
         relay.stop().await;
-        let stream = world
-            .client
-            .jetstream()
-            .get_stream("BOOKMARKET_EVENTS")
-            .await;
-        stream.expect("a stream").purge().await.expect("purged");
-
+        world.purge().await;
         world.append(7).await;
         let relay = world.relay(settings()).await;
         world.caught_up().await;

@@ -100,10 +100,7 @@ async fn a_stream_that_is_deleted_is_made_and_filled_again() {
         let _counting = metrics::set_default_local_recorder(&recorder);
         let told = || counts.render().contains("trouble=\"stream-gone\"");
         let server = NatsServer::start(release);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let relay = world.relay(settings()).await;
-        world.append(300).await;
-        world.caught_up().await;
+        let (world, relay) = World::relayed(&server.url(), 300).await;
         assert!(!told());
         world
             .client
@@ -172,10 +169,7 @@ async fn a_stream_that_was_made_by_hand_is_set_right_or_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_something_else_is_left_alone_until_it_is_deleted() {
     let server = NatsServer::start(Release::New);
-    let world = World::new(TestLog::postgres(), &server.url()).await;
-    let relay = world.relay(settings()).await;
-    world.append(10).await;
-    world.caught_up().await;
+    let (world, relay) = World::relayed(&server.url(), 10).await;
     let stray = world
         .client
         .jetstream()
@@ -261,10 +255,7 @@ async fn an_event_that_is_too_large_for_the_broker_is_named_and_goes_once_it_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_a_stranger_has_put_in_the_place_of_another_is_found_by_looking_back() {
     let server = NatsServer::start(Release::New);
-    let world = World::new(TestLog::postgres(), &server.url()).await;
-    let relay = world.relay(settings()).await;
-    world.append(10).await;
-    world.caught_up().await;
+    let (world, relay) = World::relayed(&server.url(), 10).await;
     // As many messages as before, without the relay having been cut off or having anything to publish.
     let stream = world.client.jetstream().get_stream(STREAM).await;
     let stream = stream.expect("a stream");

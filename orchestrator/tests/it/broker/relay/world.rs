@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eventstore::testing::TestLog;
 use eventstore::{Category, EventStore, Expected, NewEvent, StreamAppend, StreamId, Version};
+use orchestrator::bus::relay::message::STREAM;
 use orchestrator::bus::relay::status::RelayStatus;
 use orchestrator::bus::relay::{Relay, StreamSettings};
 use serde_json::value::RawValue;
@@ -76,6 +77,21 @@ impl World {
             log,
             url: url.to_owned(),
         }
+    }
+
+    /// A log in Postgres and a relay of it that has published so many events.
+    pub(super) async fn relayed(url: &str, events: usize) -> (World, Running) {
+        let world = World::new(TestLog::postgres(), url).await;
+        let relay = world.relay(settings()).await;
+        world.append(events).await;
+        world.caught_up().await;
+        (world, relay)
+    }
+
+    /// Takes all messages from the stream, as their age does.
+    pub(super) async fn purge(&self) {
+        let stream = self.client.jetstream().get_stream(STREAM).await;
+        stream.expect("a stream").purge().await.expect("purged");
     }
 
     /// So many events that are not in the log yet.
