@@ -220,7 +220,7 @@ pub struct OrderSettings {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Command line")]
 pub struct ClientSettings {
-    /// Server that `orders`, `events`, `sagas` and `projections` talk to
+    /// Server that commands talk to
     #[arg(
         long,
         global = true,
@@ -261,7 +261,7 @@ pub struct LogSettings {
 impl Settings {
     /// What cannot go together, although each value is good alone. A process refuses to start with it.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.broker.target()?;
+        self.broker.check()?;
         self.edge.check()?;
         self.roles.check(self)
     }

@@ -1,5 +1,6 @@
 //! `doctor`: looks at everything a server needs, and says what to do about what is wrong.
 
+mod broker;
 mod providers;
 mod store;
 
@@ -89,6 +90,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
             "correct the setting",
         )),
     }
+    findings.extend(broker::look(&settings.broker).await);
     findings.push(server(settings).await);
     let any_bad = findings
         .iter()
@@ -121,7 +123,10 @@ fn table(findings: &[Finding]) -> Table {
 
 /// Whether what is good alone goes together. What is not good alone is told where it belongs.
 fn together(settings: &Settings) -> Option<Finding> {
-    if settings.store.places().is_err() || settings.providers.choose().is_err() {
+    let alone = settings.store.places().is_ok()
+        && settings.providers.choose().is_ok()
+        && settings.broker.target().is_ok();
+    if !alone {
         return None;
     }
     Some(match settings.check() {
@@ -183,7 +188,7 @@ fn master_key(key: &MasterKeyFile) -> Finding {
         Err(_) => Finding::mind(
             "master key",
             format!("{} is not there", file.display()),
-            "`serve` makes it; back it up apart from the log: without it no name or address can be read again",
+            "`serve` makes it for a new store, and where others serve that store already, copy theirs; back it up apart from the log: without it no name or address can be read again",
         ),
     }
 }
@@ -222,6 +227,21 @@ fn disk(data_dir: &Path) -> Finding {
     }
 }
 
+/// Whether somebody between could read along: what goes to this URL in clear goes beyond this machine.
+fn readable_on_the_way(url: &str, in_clear: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
+    let here = url.host_str().is_some_and(|host| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    });
+    url.scheme() == in_clear && !here
+}
+
 async fn server(settings: &Settings) -> Finding {
     let client = match Client::from_settings(&settings.client) {
         Ok(client) => client,
@@ -240,5 +260,23 @@ async fn server(settings: &Settings) -> Finding {
             format!("{} does not answer", client.server()),
             "start it with `bookmarket serve` if it should",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_clear_are_noticed_beyond_this_machine_only() {
+        for near in [
+            "http://127.0.0.1:8090/toss",
+            "http://localhost:1",
+            "http://[::1]:1",
+            "https://label.example",
+        ] {
+            assert!(!readable_on_the_way(near, "http"), "{near}");
+        }
+        assert!(readable_on_the_way("http://label.example", "http"));
     }
 }

@@ -18,7 +18,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Broker")]
 pub struct BrokerSettings {
-    /// NATS servers with JetStream, separated by commas; unset = this process works alone
+    /// NATS servers with JetStream, separated by commas; unset = nothing is published, and processes on one Postgres look for each other's work there
     #[arg(long, global = true, env = "NATS_URL", value_name = "URL", value_parser = secret, hide_env_values = true)]
     pub nats_url: Option<SecretString>,
     /// File that holds the NATS URL
@@ -103,6 +103,16 @@ pub enum Login {
 }
 
 impl BrokerSettings {
+    /// Whether there is a broker for those who are asked over it.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.target()?.is_none() && !self.external_steps.is_empty() {
+            return Err(ConfigError::Unusable(
+                "--external-steps needs a broker: give NATS_URL".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// How much the stream of events keeps.
     #[must_use]
     pub fn stream(&self) -> StreamSettings {

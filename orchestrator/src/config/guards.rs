@@ -39,7 +39,7 @@ pub struct GuardSettings {
     /// How far back calls are looked at
     #[arg(long, global = true, env = "BOOKMARKET_BREAKER_WINDOW", value_name = "TIME", default_value = "10s", value_parser = some_time, hide_short_help = true)]
     pub breaker_window: Duration,
-    /// Fewer calls than this in the window say nothing
+    /// Fewer calls than this in the window say nothing; but for payments, --step-concurrency is enough
     #[arg(long, global = true, env = "BOOKMARKET_BREAKER_MIN_CALLS", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000), hide_short_help = true)]
     pub breaker_min_calls: u32,
     /// Share of failing calls from which on a provider is left alone

@@ -81,7 +81,7 @@ Examples:
   bookmarket migrate --new-epoch    after a copy of a log was put in place, to tell the two apart"
 )]
 pub struct MigrateArgs {
-    /// Give the log a new epoch, a label that exports and `doctor` tell
+    /// Give the log a new epoch, a label that exports, `doctor` and wake-ups tell
     #[arg(long)]
     pub new_epoch: bool,
 }

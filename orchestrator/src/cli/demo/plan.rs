@@ -52,7 +52,7 @@ fn planned(number: u32) -> Planned {
     };
     let customer = format!("customer-{}", number % 97);
     let body = if number % 9 == 4 && !declined {
-        // The seed's short form.
+        // The old services' short form.
         json!({ "bookId": number % 8 + 1, "qty": number % 3 + 1, "customerId": number % 97 })
     } else {
         let token = if declined { "decline" } else { "tok_demo" };

@@ -1,7 +1,8 @@
 //! Who stands behind each port, and whether that goes together. Nobody is called.
 
-use super::Finding;
+use super::{Finding, readable_on_the_way};
 use crate::config::Settings;
+use crate::config::broker::ExternalStep;
 use crate::config::chosen::{Chosen, SolapiAccess};
 use crate::config::guards::Switch;
 
@@ -17,6 +18,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             "correct the setting; `serve` refuses to start with it",
         )],
     };
+    findings.extend(external(&settings.broker.external_steps));
     findings.push(webhooks(settings));
     findings.push(guards(settings));
     findings
@@ -30,7 +32,7 @@ fn ports(chosen: &Chosen) -> Vec<Finding> {
     ];
     let mixed = mixed.contains(&true) && mixed.contains(&false);
     let port = |check, url: Option<&String>| match url {
-        Some(url) if is_readable_on_the_way(url) => Finding::mind(
+        Some(url) if readable_on_the_way(url, "http") => Finding::mind(
             check,
             url,
             "its credentials travel in clear: use https, unless the network is yours alone",
@@ -58,6 +60,13 @@ fn ports(chosen: &Chosen) -> Vec<Finding> {
     }
     findings.extend(chosen.kakao.as_ref().and_then(templates));
     findings
+}
+
+/// Who executes steps in place of the provider above.
+fn external(steps: &[ExternalStep]) -> Option<Finding> {
+    let steps: Vec<_> = steps.iter().map(|step| step.name()).collect();
+    let found = || format!("{}: external workers, asked over NATS", steps.join(", "));
+    (!steps.is_empty()).then(|| Finding::good("messages", found()))
 }
 
 fn templates(solapi: &SolapiAccess) -> Option<Finding> {
@@ -120,37 +129,4 @@ fn guards(settings: &Settings) -> Finding {
         );
     }
     Finding::good("guards", found)
-}
-
-/// Whether somebody between could read along: plain HTTP beyond this machine.
-fn is_readable_on_the_way(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else {
-        return false;
-    };
-    let here = url.host_str().is_some_and(|host| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-    });
-    url.scheme() == "http" && !here
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_in_clear_are_noticed_beyond_this_machine_only() {
-        for near in [
-            "http://127.0.0.1:8090/toss",
-            "http://localhost:1",
-            "http://[::1]:1",
-            "https://label.example",
-        ] {
-            assert!(!is_readable_on_the_way(near), "{near}");
-        }
-        assert!(is_readable_on_the_way("http://label.example"));
-    }
 }

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use eventstore::testing::TestDatabase;
 use serde_json::Value;
 
 use super::child::{Serving, bookmarket, complaint, run, with};
 use super::own_postgres::OwnPostgres;
+use super::server::PATIENCE;
+use crate::broker::nats::{NatsServer, Release};
 
 /// What the doctor found.
 struct Findings(Vec<Value>);
@@ -110,9 +113,48 @@ fn what_cannot_go_together_is_found_before_the_start() {
         (&["--roles", "relay"][..], "NATS_URL"),
         (&["--roles", "api"], "DATABASE_URL"),
         (&["--drain-delay", "30s"], "--shutdown-grace"),
+        (&["--external-steps", "notify"], "NATS_URL"),
     ] {
         let findings = Findings::of(with(bookmarket(folder.path()), flags), 1);
         findings.blame("configuration", found, "`serve` refuses to start with it");
+    }
+}
+
+#[test]
+fn the_doctor_looks_at_the_broker_and_makes_nothing_there() {
+    for release in Release::EACH {
+        let mut nats = NatsServer::start(release);
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = nats.url();
+        let shop = || with(bookmarket(folder.path()), &["--nats-url", &url]);
+        migrated(shop);
+        let found = Findings::of(shop(), 0);
+        let (verdict, broker, _) = found.about("broker");
+        assert_eq!(verdict, "good");
+        assert!(
+            broker.starts_with(&format!("NATS {release} at ")),
+            "{broker}"
+        );
+        assert!(found.about("stream").1.contains("not there yet"));
+        let serving = Serving::start(shop());
+        let beside = || with(shop(), &["--server", &serving.url]);
+        let deadline = Instant::now() + PATIENCE;
+        while !Findings::of(beside(), 0)
+            .about("stream")
+            .1
+            .contains("copies: 1")
+        {
+            assert!(Instant::now() < deadline, "no stream was made");
+        }
+        drop(serving);
+        nats.kill();
+        nats.launch_with_jetstream(false);
+        Findings::of(shop(), 1).blame("broker", "no JetStream", "give it JetStream");
+        nats.kill();
+        let away = Findings::of(shop(), 0);
+        let (verdict, found, advice) = away.about("broker");
+        assert_eq!(verdict, "mind");
+        assert!(found.contains("does not answer") && advice.contains("start it"));
     }
 }
 
