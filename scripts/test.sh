@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 readonly MINUTES=30      # all of it, from a cold cache on two cores; a hung test must not hold a CI machine
 readonly TEST_SECONDS=60 # a single test, by itself
+readonly ALONE_SECONDS=180 # what has to be left to look at a slow one by itself
 readonly SLOWEST=10      # tests that are listed
 readonly OUT_OF_TIME=124 # what `timeout` ends with
 stages=()
@@ -80,7 +81,8 @@ times_of() { sed -n 's/^test \(.*\) \.\.\. [a-zA-Z]* <\([0-9.]*\)s>$/\2 \1/p' "$
 
 too_long() { awk -v most="$TEST_SECONDS" '$1 > most { print $2 }'; }
 
-# A test that shares the machine with others may be slow because of them. By itself it may not.
+# A test that shares the machine with others may be slow because of them. By itself it may not. Where so many were that no time is left to
+# look at them alone, the machine was slow, which is said and is no failure.
 slow_tests() {
     local name code=0
     times_of "$scratch/tests.log" >"$scratch/times"
@@ -88,6 +90,10 @@ slow_tests() {
     head -n "$SLOWEST" "$scratch/times" | sed 's/^/    /; s/ \([^ ]*\)$/ s \1/' >&2
     [ -s "$scratch/times" ] || return
     for name in $(too_long <"$scratch/times"); do
+        if [ "$((MINUTES * 60 - SECONDS))" -lt "$ALONE_SECONDS" ]; then
+            reasons+=("longer than $TEST_SECONDS s beside others, and no time left to run it alone: $name")
+            continue
+        fi
         printf 'once more, by itself: %s\n' "$name" >&2
         # With one thread the harness would begin the line of a test before its end.
         tests --exact "$name" --test-threads=2 >"$scratch/again.log" 2>&1

@@ -39,7 +39,7 @@ pub struct Encoded {
     pub event_type: &'static str,
     /// The version of its JSON.
     pub schema_version: i16,
-    /// The JSON: the seed's fields first.
+    /// The JSON: the old services' fields first.
     pub data: Box<RawValue>,
 }
 

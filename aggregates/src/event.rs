@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event's name, as stored and as the seed's `eventType`.
+    /// The event's name, as stored and as the old services' `eventType`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Order(event) => event.name(),
@@ -111,13 +111,13 @@ pub fn category_of(event: &Event) -> &'static str {
     }
 }
 
-/// The fields at the top of every domain event's JSON, as the seed's consumers know them.
+/// The fields at the top of every domain event's JSON, as the old services' consumers know them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Head<'a> {
     /// The event's name.
     pub event_type: &'static str,
-    /// `occurredAt` once more, in the seed's format `yyyyMMddHHmmss`.
+    /// `occurredAt` once more, in the old services' format `yyyyMMddHHmmss`.
     #[serde(serialize_with = "seed_timestamp")]
     pub timestamp: DateTime<Utc>,
     /// The id of the aggregate.
@@ -164,7 +164,7 @@ fn seed_timestamp<S: serde::Serializer>(
 /// it.
 ///
 /// The fields under `every` are read from JSON by each struct but not written by it: [`Head`]
-/// writes them, in one place for all events, together with what the seed repeats. (Serde's
+/// writes them, in one place for all events, together with what the old services repeat. (Serde's
 /// `flatten` would do the same at several times the price.)
 macro_rules! events {
     (

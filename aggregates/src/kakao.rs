@@ -27,7 +27,7 @@ pub struct Message {
     pub customer_id: String,
     /// What it is for.
     pub kind: Kind,
-    /// What it is about, such as `Shipped`: the seed's `status`.
+    /// What it is about, such as `Shipped`: the old services' `status`.
     pub topic: String,
     /// Its text, once an event has said it.
     pub text: Option<String>,

@@ -51,7 +51,7 @@ impl fmt::Display for Money {
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// The won, the seed's currency.
+    /// The won, the old services' currency.
     pub const KRW: Self = Self(*b"KRW");
     /// The US dollar.
     pub const USD: Self = Self(*b"USD");

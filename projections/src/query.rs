@@ -99,7 +99,7 @@ pub struct MessageFilter {
     pub customer_id: Option<String>,
     /// Only about this order.
     pub order_id: Option<String>,
-    /// Only with this status of the seed (`Shipped`).
+    /// Only with this status of the old services (`Shipped`).
     pub status: Option<String>,
     /// Only those that this became of.
     pub state: Option<MessageState>,

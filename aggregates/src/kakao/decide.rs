@@ -31,14 +31,14 @@ pub struct Notice {
     pub customer_id: String,
     /// What it is for.
     pub kind: Kind,
-    /// What it is about, such as `Shipped`: the seed's `status`.
+    /// What it is about, such as `Shipped`: the old services' `status`.
     pub topic: String,
     /// Its text.
     pub text: String,
 }
 
 impl Notice {
-    /// The seed's message about a parcel on its way.
+    /// The old services' message about a parcel on its way.
     pub fn shipped(id: Uuid, order_id: String, customer_id: String) -> Self {
         let text = format!("{order_id} {customer_id} Shipped...");
         Self {

@@ -3,14 +3,14 @@
 use crate::field::{FieldError, TextRule};
 use crate::order::CUSTOMER_ID;
 
-/// What the caller calls the order; the seed's load test sends `111`.
+/// What the caller calls the order; the old services' load test sends `111`.
 const ORDER_ID_BYTES_MAX: usize = 200;
 const ORDER_ID: TextRule = TextRule::line("The order id", ORDER_ID_BYTES_MAX);
 const STATUS: TextRule = TextRule::line("The status", 50);
 /// Kakao's Alimtalk takes 1,000 characters.
 const MESSAGE: TextRule = TextRule::lines("The message", 1000);
 
-/// A direct message before anybody has looked at it: the seed's `POST /kakaos`.
+/// A direct message before anybody has looked at it: the old services' `POST /kakaos`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageDraft {
     /// What the caller calls the order.

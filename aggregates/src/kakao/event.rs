@@ -51,7 +51,7 @@ events! {
         order_id: String,
         /// Whom it is for.
         customer_id: String,
-        /// What it is about, such as `Shipped`: the seed's `status`.
+        /// What it is about, such as `Shipped`: the old services' `status`.
         status: String,
         /// When it happened, to the millisecond.
         #[serde(deserialize_with = "crate::instant::deserialize")]

@@ -11,7 +11,7 @@ impl CheckedOrder {
     /// for different ones. The caller hashes them; they hold personal data in clear and must not be
     /// kept.
     ///
-    /// The shop's own price is left out of the seed's short form, since it was not sent: a repeat
+    /// The shop's own price is left out of the old services' short form, since it was not sent: a repeat
     /// stays a repeat when it changes.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);

@@ -31,7 +31,7 @@ pub const ADDRESS_ENTRIES_MAX: usize = 20;
 /// second of Unix time on.
 pub const PLACED_AT_YEARS: RangeInclusive<i32> = 1970..=9999;
 
-/// Customer ids; the seed's were integers, others use e-mail addresses or UUIDs.
+/// Customer ids; the old services' were integers, others use e-mail addresses or UUIDs.
 pub const CUSTOMER_ID: TextRule = TextRule::line("The customer id", 200);
 /// Numbers of orders in other systems.
 pub const EXTERNAL_ID: TextRule = TextRule::line("The external id", 200);
@@ -66,7 +66,7 @@ pub struct OrderDraft {
     pub placed_at: Option<DateTime<Utc>>,
     /// Its number in the system that it comes from.
     pub external_id: Option<String>,
-    /// It came in the seed's form `{bookId, qty, customerId}`: pointers say `/qty`, not
+    /// It came in the old services' form `{bookId, qty, customerId}`: pointers say `/qty`, not
     /// `/lines/0/qty`, and the price is the shop's own, so that it is no part of the command.
     pub short_form: bool,
 }
@@ -142,7 +142,7 @@ pub struct CheckedOrder {
     pub placed_at: Option<DateTime<Utc>>,
     /// Its number in the system that it comes from.
     pub external_id: Option<String>,
-    /// It came in the seed's form.
+    /// It came in the old services' form.
     pub short_form: bool,
 }
 

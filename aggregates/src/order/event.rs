@@ -59,7 +59,7 @@ events! {
 
     /// The order was placed; nothing is charged yet.
     Ordered v 1 {
-        /// The first line's book, where the seed had its only one.
+        /// The first line's book, where the old services had its only one.
         book_id: String,
         /// The first line's quantity.
         qty: u32,
@@ -141,7 +141,7 @@ events! {
     }
     /// The order will not be fulfilled; what was charged goes back.
     OrderCanceled v 1 {
-        /// The first line's book, where the seed had its only one.
+        /// The first line's book, where the old services had its only one.
         book_id: String,
         /// The first line's quantity.
         qty: u32,

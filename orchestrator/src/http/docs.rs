@@ -117,7 +117,7 @@ impl From<&Kind> for ProblemKind {
 }
 
 /// All problems there are
-#[utoipa::path(get, path = "/problems", tag = "operation",
+#[utoipa::path(get, path = "/problems", tag = "operation", security(()),
     responses((status = 200, description = "The catalogue", body = Vec<ProblemKind>)))]
 pub async fn problems() -> Json<Vec<ProblemKind>> {
     Json(
@@ -129,7 +129,7 @@ pub async fn problems() -> Json<Vec<ProblemKind>> {
 }
 
 /// One kind of problem and what to do about it
-#[utoipa::path(get, path = "/problems/{name}", tag = "operation",
+#[utoipa::path(get, path = "/problems/{name}", tag = "operation", security(()),
     params(("name" = String, Path, description = "Last part of a problem's type")),
     responses((status = 200, description = "The kind", body = ProblemKind), Refusals))]
 pub async fn problem(ApiPath(name): ApiPath<String>) -> Response {

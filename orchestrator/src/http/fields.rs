@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         self.required(name, text)
     }
 
-    /// An id that has to be there; an integer, which is what the seed's ids were, counts as its digits.
+    /// An id that has to be there; an integer, which is what the old services' ids were, counts as its digits.
     pub fn required_id(&mut self, name: &'static str) -> Option<String> {
         let id = match self.take(name) {
             None => None,

@@ -1,4 +1,4 @@
-//! Collections in the HAL form that the seed's services answer with.
+//! Collections in the HAL form that the old services answer with.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

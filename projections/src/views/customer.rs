@@ -32,7 +32,7 @@ pub struct CustomerRow {
     pub status: OrderStatus,
     /// How far the order itself has come, whatever a pending cancellation says.
     pub stage: OrderStatus,
-    /// The ordered books; the first line is the seed's `bookId` and `qty`.
+    /// The ordered books; the first line is the old services' `bookId` and `qty`.
     pub lines: Vec<Line>,
     /// What the parcel costs, in minor units.
     pub shipping_fee: i64,

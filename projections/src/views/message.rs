@@ -22,7 +22,7 @@ pub struct MessageRow {
     pub customer_id: String,
     /// What it is for.
     pub kind: Kind,
-    /// The status that the message tells of, as in the seed (`Shipped`).
+    /// The status that the message tells of, as in the old services (`Shipped`).
     pub status: String,
     /// What became of the message.
     pub state: MessageState,

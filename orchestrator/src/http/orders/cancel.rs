@@ -26,7 +26,7 @@ const NO_REASON: &str = "no reason given";
 
 /// Cancel an order
 ///
-/// A request that may be refused: money never goes back for a parcel that can still leave. Waits up to 5 s.
+/// A request that may be refused: money never goes back for a parcel that can still leave. Waits as long as `--cancel-budget` says.
 #[utoipa::path(delete, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "Canceled; all money is back", body = Object),

@@ -10,7 +10,7 @@ use crate::http::fields::Fields;
 /// What an order without a price or a currency means at this shop.
 #[derive(Clone, Debug)]
 pub struct Defaults {
-    /// Price of any book in the seed's short form, in minor units.
+    /// Price of any book in the old services' short form, in minor units.
     pub unit_price: i64,
     /// Code of the currency.
     pub currency: String,
@@ -43,7 +43,7 @@ pub(super) fn read(body: &Value, defaults: &Defaults) -> Result<CheckedOrder, Ve
 }
 
 fn draft(mut fields: Fields<'_>, defaults: &Defaults) -> OrderDraft {
-    // The seed's order was one book without a price. Half of one is told what its other half lacks.
+    // The old services' order was one book without a price. Half of one is told what its other half lacks.
     let short_form = !fields.has("lines") && (fields.has("bookId") || fields.has("qty"));
     let customer_id = fields
         .required_id("customerId")

@@ -35,7 +35,7 @@ const UNNAMED: &str = "The payment provider takes a token for one order's id onl
 /// Answers after the payment: no payment, no order. With an `Idempotency-Key` it can be sent again without harm and
 /// gets the same answer with `Idempotent-Replayed: true`, whatever has happened since; without one every POST is a new order. Where
 /// a payment provider has tokens that are for one order's id, a `payment` needs the key, and `POST /order-ids` tells the id beforehand.
-/// The seed's short form
+/// The short form
 /// `{bookId, qty, customerId}` is priced by the shop.
 #[utoipa::path(post, path = "/orders", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the command; 1 to 255 visible ASCII characters")),

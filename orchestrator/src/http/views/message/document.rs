@@ -19,7 +19,7 @@ pub(super) struct MessageItem<'a> {
     order_id: &'a str,
     customer_id: &'a str,
     kind: Kind,
-    /// What it tells of, as in the seed.
+    /// What it tells of.
     status: &'a str,
     /// What became of it.
     state: MessageState,

@@ -32,7 +32,7 @@ pub(in crate::http::views) struct Mypage<'a> {
     /// What is not as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     troubles: Vec<String>,
-    /// The first line, as the seed's view has it.
+    /// The first line's book.
     book_id: Option<&'a str>,
     qty: Option<u32>,
     lines: &'a [Line],
