@@ -24,7 +24,7 @@ pub struct GuardSettings {
     /// How long one call of a provider may take
     #[arg(long, global = true, env = "BOOKMARKET_PROVIDER_TIMEOUT", value_name = "TIME", default_value = "4s", value_parser = some_time, hide_short_help = true)]
     pub provider_timeout: Duration,
-    /// Calls of one provider in flight at once
+    /// Calls of one provider in flight at once; refunds are counted apart
     #[arg(long, global = true, env = "BOOKMARKET_PROVIDER_CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
     pub provider_concurrency: u16,
     /// Calls of one step in flight at once, but for payments [default: 8 with --nats-url, so that workers share, else 256]

@@ -18,6 +18,8 @@ use orchestrator::bus::connection::Broker;
 use orchestrator::config::broker::BrokerTarget;
 use secrecy::SecretString;
 
+use nats::Release;
+
 /// How long a test waits for something that happens by itself. Only something that is stuck takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +29,12 @@ pub(crate) async fn connect(url: &str) -> Broker {
     Broker::connect(&target, "test")
         .await
         .expect("a connection")
+}
+
+/// Runs a test on each release of the broker, at once: most of it is waiting.
+pub(crate) async fn on_each_release(test: impl AsyncFn(Release)) {
+    let [old, new] = Release::EACH;
+    tokio::join!(Box::pin(test(old)), Box::pin(test(new)));
 }
 
 /// Waits until it is so, and says what is awaited if it never is.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::broker::nats::{NatsServer, Release};
-use crate::broker::{PATIENCE, connect};
+use crate::broker::{PATIENCE, connect, on_each_release};
 use crate::town::{STUCK, until};
 
 /// How long a delivery may be silent in these tests: long enough that a busy machine beats in time, short enough to wait for.
@@ -37,12 +37,17 @@ pub(crate) struct Queue {
     pub(crate) there: Wakeups,
 }
 
-/// Runs a test against a fresh queue of each carrier.
+/// Runs a test against a fresh queue of each carrier, at once: most of it is waiting.
 pub(super) async fn on_each_carrier(test: impl AsyncFn(&Queue)) {
-    on_each_carrier_within(LIMITS, test).await;
+    let here = local(LIMITS);
+    let remotely = on_each_release(async |release| {
+        let nats = NatsServer::start(release);
+        test(&remote(&nats, LIMITS).await).await;
+    });
+    tokio::join!(Box::pin(test(&here)), remotely);
 }
 
-/// The same with limits of its own.
+/// The same with limits of its own, and one after another, so that each may count what happens to it.
 pub(crate) async fn on_each_carrier_within(limits: Limits, test: impl AsyncFn(&Queue)) {
     test(&local(limits)).await;
     for release in Release::EACH {

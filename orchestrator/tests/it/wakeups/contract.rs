@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::carriers::{
-    ACK_WAIT, FEW, MAX_DELIVER, dropped, nobody_finishes, on_each_carrier, on_each_carrier_within,
+    ACK_WAIT, FEW, LIMITS, MAX_DELIVER, dropped, nobody_finishes, on_each_carrier,
+    on_each_carrier_within,
 };
 use crate::town::{STUCK, until};
 
@@ -139,7 +140,7 @@ async fn what_was_put_off_too_often_is_dropped_and_counted_once() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let counts = recorder.handle();
     let _counting = metrics::set_default_local_recorder(&recorder);
-    on_each_carrier(async |queue| {
+    on_each_carrier_within(LIMITS, async |queue| {
         let before = dropped(&counts);
         queue.here.publish(some());
         for attempt in 1..=MAX_DELIVER {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use futures_util::future::join_all;
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::jetstream::{CONSUMER, STREAM};
 use orchestrator::bus::wakeups::{Delivery, Wakeups};
@@ -12,14 +11,13 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::carriers::{LIMITS, carries, connected, takes, usable};
-use crate::broker::connect;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{connect, on_each_release};
 use crate::town::{STUCK, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_was_deleted_restarted_or_wiped_is_made_again() {
-    // At once: most of it is waiting.
-    join_all(Release::EACH.map(is_made_again)).await;
+    on_each_release(is_made_again).await;
 }
 
 async fn is_made_again(release: Release) {

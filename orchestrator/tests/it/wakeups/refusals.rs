@@ -1,6 +1,5 @@
 //! A broker that is there and takes no wake-ups: whoever publishes must hear of it, or nobody would look for what is due.
 
-use futures_util::future::join_all;
 use orchestrator::bus::jetstream::STREAM;
 use orchestrator::bus::wakeups::Wakeups;
 use orchestrator::saga::dispatch::Wakeup;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 use super::carriers::{LIMITS, carries, connected, takes, usable};
 use crate::broker::cluster::Cluster;
 use crate::broker::nats::{NatsServer, Release};
-use crate::broker::{PATIENCE, connect};
+use crate::broker::{PATIENCE, connect, on_each_release};
 use crate::soak;
 use crate::town::until;
 
@@ -33,8 +32,7 @@ async fn refuses(wakeups: &Wakeups, word: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stores_nothing_takes_nothing_until_it_does() {
-    // At once: most of it is waiting.
-    join_all(Release::EACH.map(takes_nothing_until_it_stores)).await;
+    on_each_release(takes_nothing_until_it_stores).await;
 }
 
 async fn takes_nothing_until_it_stores(release: Release) {

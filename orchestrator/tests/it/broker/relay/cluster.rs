@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Stream;
 use eventstore::testing::TestLog;
-use futures_util::future::join_all;
 use orchestrator::bus::jetstream::{CONSUMER, STREAM as WAKEUPS};
 use orchestrator::bus::relay::StreamSettings;
 use orchestrator::bus::relay::message::STREAM as EVENTS;
@@ -13,7 +12,7 @@ use orchestrator::bus::wakeups::{Limits, Wakeups};
 use super::world::{World, settings};
 use crate::broker::cluster::Cluster;
 use crate::broker::nats::Release;
-use crate::broker::{PATIENCE, eventually};
+use crate::broker::{PATIENCE, eventually, on_each_release};
 use crate::soak;
 use crate::town::until;
 use crate::wakeups::{carries, connected, takes};
@@ -44,8 +43,7 @@ fn untold() -> StreamSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_loses_a_server_and_gets_it_back_misses_nothing() {
-    // At once: most of it is waiting for votes.
-    join_all(Release::EACH.map(misses_nothing)).await;
+    on_each_release(misses_nothing).await;
 }
 
 async fn misses_nothing(release: Release) {

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::readers::{Latest, Luck, Reader, Seen};
 use super::world::{Running, World, settings};
-use crate::broker::PATIENCE;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{PATIENCE, on_each_release};
 use crate::storm::dice;
 
 const EVENTS: usize = 600;
@@ -66,7 +66,7 @@ async fn a_reader_to_whom_events_are_lost_on_the_way_takes_them_when_they_come_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let (_server, world, relay) = filled(release).await;
         let mut reader = Reader::new(dice(12, 0), Luck::BAD);
         let first = consumer(&world, from(reader.next())).await;
@@ -85,12 +85,13 @@ async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place(
         assert_eq!(reader.story, story(&world).await);
         reader.seen().of_all_kinds();
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends_as_the_log_does() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
@@ -128,13 +129,14 @@ async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends
         assert_eq!(latest.known, expected);
         latest.seen().of_all_kinds();
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 /// A reader with this luck has all of the log in the end, and so much of it did happen to it.
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn reads_all_with(kind: &str, luck: Luck, happened: fn(&Seen) -> usize) {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let (_server, world, relay) = filled(release).await;
         let mut reader = Reader::new(dice(11, 0), luck);
         let consumer = consumer(&world, from(reader.next())).await;
@@ -148,7 +150,8 @@ async fn reads_all_with(kind: &str, luck: Luck, happened: fn(&Seen) -> usize) {
         assert!(befell > 0, "{release:?}: {:?}", reader.seen());
         assert_eq!(reader.story, log, "{release:?}: {:?}", reader.seen());
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 /// What was taken more than once, and what was not taken.
