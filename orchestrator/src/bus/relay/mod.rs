@@ -137,13 +137,13 @@ impl Relay {
     /// Finds where to go on and goes on from there. Ends with what is in the way, or with nothing when told to stop.
     async fn attempt(&self, tenure: &Tenure, stop: &CancellationToken) -> (Option<Trouble>, bool) {
         let preparing = tenure.hold(self.prepare());
-        let from = match stop.run_until_cancelled(preparing).await {
+        let (from, copies) = match stop.run_until_cancelled(preparing).await {
             None => return (None, false),
             Some(None) => return (Some(Trouble::TurnOver), false),
-            Some(Some(Ok(from))) => from,
+            Some(Some(Ok(found))) => found,
             Some(Some(Err(trouble))) => return (Some(self.named(trouble)), false),
         };
-        let mut pump = pump::Pump::new(self, tenure, from);
+        let mut pump = pump::Pump::new(self, tenure, from, copies);
         let ended = tenure.hold(pump.run(stop)).await;
         let ended = ended.unwrap_or(Err(Trouble::TurnOver));
         let trouble = ended.err().map(|trouble| self.named(trouble));
@@ -162,7 +162,8 @@ impl Relay {
     }
 
     /// Nothing is changed of a stream that is not a copy of this log: its messages might go by what is said here.
-    async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {
+    /// Gives where to go on, and how many servers keep the stream.
+    async fn prepare(&self) -> Result<(eventstore::Checkpoint, usize), Trouble> {
         let info = stream::find(&self.broker, &self.settings).await?;
         let resumed = resume::resume(&self.store, &self.broker, &info).await;
         if let Err(Trouble::Diverged(_)) = &resumed {
@@ -175,7 +176,8 @@ impl Relay {
         if from.position < acknowledged {
             self.status.forgotten(from.position, acknowledged);
         }
-        Ok(from)
+        let copies = info.config.num_replicas;
+        Ok((from, self.settings.replicas.unwrap_or(copies).max(copies)))
     }
 }
 

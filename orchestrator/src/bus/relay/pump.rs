@@ -41,6 +41,9 @@ pub(super) struct Pump<'a> {
     connects: watch::Receiver<u64>,
     waiting: VecDeque<(Checkpoint, Ack)>,
     from: Checkpoint,
+    /// Whether each publish names the id of the message before it. In a cluster a server that catches up may hold the last id of another
+    /// message (seen with 2.15.1: `last msgid mismatch`), refuses ours, and is of no use until it is started again.
+    names_last: bool,
     acked: Checkpoint,
     /// The event that was published last in this run.
     sent: Option<Uuid>,
@@ -48,13 +51,19 @@ pub(super) struct Pump<'a> {
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(relay: &'a Relay, tenure: &'a Tenure, from: Checkpoint) -> Pump<'a> {
+    pub(super) fn new(
+        relay: &'a Relay,
+        tenure: &'a Tenure,
+        from: Checkpoint,
+        copies: usize,
+    ) -> Pump<'a> {
         Pump {
             relay,
             tenure,
             connects: relay.broker.connects(),
             waiting: VecDeque::with_capacity(IN_FLIGHT),
             from,
+            names_last: copies == 1,
             acked: from,
             sent: None,
             // Written down at once, as it may be less than what is.
@@ -117,7 +126,8 @@ impl<'a> Pump<'a> {
     }
 
     async fn publish(&mut self, event: &RecordedEvent) -> Result<(), Trouble> {
-        let message = outgoing(event, self.sent, self.tenure.lease().token);
+        let last = self.sent.filter(|_| self.names_last);
+        let message = outgoing(event, last, self.tenure.lease().token);
         let publish = PublishMessage::build()
             .headers(message.headers)
             .payload(message.payload);
