@@ -2,7 +2,8 @@
 //!
 //! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that the message
 //! before it is the last one, so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was
-//! frozen says late, unless that is exactly the next event. What was published is read off the stream, never off a note of our
+//! frozen says late, unless that is exactly the next event. Where several servers keep the stream, a stranger who publishes
+//! there may still take the place of an event: see `names_last` of the pump. What was published is read off the stream, never off a note of our
 //! own: a broker that was wiped or put back is filled again from where it stands.
 //!
 //! Of any number of processes one relays at a time, by a lease.
