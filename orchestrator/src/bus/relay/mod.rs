@@ -1,10 +1,9 @@
 //! The relay: publishes the log, event by event and in order, to a stream of the broker.
 //!
-//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that the message
-//! before it is the last one, so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was
-//! frozen says late, unless that is exactly the next event. Where several servers keep the stream, a stranger who publishes
-//! there may still take the place of an event: see `names_last` of the pump. What was published is read off the stream, never off a note of our
-//! own: a broker that was wiped or put back is filled again from where it stands.
+//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that place,
+//! so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was frozen says late, unless that is exactly
+//! the next event. What strangers publish there is found by looking back. What was published is read off the stream, never off a note of our own: a broker that
+//! was wiped or put back is filled again from where it stands.
 //!
 //! Of any number of processes one relays at a time, by a lease.
 
@@ -138,13 +137,13 @@ impl Relay {
     /// Finds where to go on and goes on from there. Ends with what is in the way, or with nothing when told to stop.
     async fn attempt(&self, tenure: &Tenure, stop: &CancellationToken) -> (Option<Trouble>, bool) {
         let preparing = tenure.hold(self.prepare());
-        let (from, copies) = match stop.run_until_cancelled(preparing).await {
+        let from = match stop.run_until_cancelled(preparing).await {
             None => return (None, false),
             Some(None) => return (Some(Trouble::TurnOver), false),
-            Some(Some(Ok(found))) => found,
+            Some(Some(Ok(from))) => from,
             Some(Some(Err(trouble))) => return (Some(self.named(trouble)), false),
         };
-        let mut pump = pump::Pump::new(self, tenure, from, copies);
+        let mut pump = pump::Pump::new(self, tenure, from);
         let ended = tenure.hold(pump.run(stop)).await;
         let ended = ended.unwrap_or(Err(Trouble::TurnOver));
         let trouble = ended.err().map(|trouble| self.named(trouble));
@@ -163,8 +162,7 @@ impl Relay {
     }
 
     /// Nothing is changed of a stream that is not a copy of this log: its messages might go by what is said here.
-    /// Gives where to go on, and how many servers keep the stream.
-    async fn prepare(&self) -> Result<(eventstore::Checkpoint, usize), Trouble> {
+    async fn prepare(&self) -> Result<eventstore::Checkpoint, Trouble> {
         let info = stream::find(&self.broker, &self.settings).await?;
         let resumed = resume::resume(&self.store, &self.broker, &info).await;
         if let Err(Trouble::Diverged(_)) = &resumed {
@@ -177,8 +175,7 @@ impl Relay {
         if from.position < acknowledged {
             self.status.forgotten(from.position, acknowledged);
         }
-        let copies = info.config.num_replicas;
-        Ok((from, self.settings.replicas.unwrap_or(copies).max(copies)))
+        Ok(from)
     }
 }
 

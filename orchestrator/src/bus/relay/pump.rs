@@ -11,7 +11,6 @@ use eventstore::{Checkpoint, Position, RecordedEvent};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::message::outgoing;
 use super::reader::Pages;
@@ -21,8 +20,8 @@ use super::{Relay, resume, stream};
 use crate::tenure::Tenure;
 
 /// Messages that are under way at once. One connection to a broker on the same machine is busy with a tenth of it; the rest is for
-/// brokers that are further away.
-const IN_FLIGHT: usize = 512;
+/// brokers that are further away. Whoever resumes looks back over as many: a build with fewer has to look back over these nevertheless.
+pub(super) const IN_FLIGHT: usize = 512;
 /// The same before the first is acknowledged. What is never answered, because the broker does not permit it, costs memory that the client
 /// library does not give back.
 const FIRST_IN_FLIGHT: usize = 1;
@@ -41,31 +40,19 @@ pub(super) struct Pump<'a> {
     connects: watch::Receiver<u64>,
     waiting: VecDeque<(Checkpoint, Ack)>,
     from: Checkpoint,
-    /// Whether each publish names the id of the message before it. In a cluster a server that catches up may hold the last id of another
-    /// message (seen with 2.15.1: `last msgid mismatch`), refuses ours, and is of no use until it is started again.
-    names_last: bool,
     acked: Checkpoint,
-    /// The event that was published last in this run.
-    sent: Option<Uuid>,
     remembered: Position,
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(
-        relay: &'a Relay,
-        tenure: &'a Tenure,
-        from: Checkpoint,
-        copies: usize,
-    ) -> Pump<'a> {
+    pub(super) fn new(relay: &'a Relay, tenure: &'a Tenure, from: Checkpoint) -> Pump<'a> {
         Pump {
             relay,
             tenure,
             connects: relay.broker.connects(),
             waiting: VecDeque::with_capacity(IN_FLIGHT),
             from,
-            names_last: copies == 1,
             acked: from,
-            sent: None,
             // Written down at once, as it may be less than what is.
             remembered: Position(-1),
         }
@@ -126,15 +113,13 @@ impl<'a> Pump<'a> {
     }
 
     async fn publish(&mut self, event: &RecordedEvent) -> Result<(), Trouble> {
-        let last = self.sent.filter(|_| self.names_last);
-        let message = outgoing(event, last, self.tenure.lease().token);
+        let message = outgoing(event, self.tenure.lease().token);
         let publish = PublishMessage::build()
             .headers(message.headers)
             .payload(message.payload);
         let jetstream = self.relay.broker.jetstream();
         let sent = jetstream.send_publish(message.subject, publish).await;
         let ack = sent.map_err(|error| Trouble::of_publish(&error, event.position.0))?;
-        self.sent = Some(event.event_id);
         self.waiting
             .push_back((event.checkpoint(), ack.into_future()));
         Ok(())

@@ -1,12 +1,21 @@
 //! Where to go on: after the last message of the stream, once that is known to be an event of this log.
 
+use std::error::Error;
+
+use async_nats::jetstream::context::RequestError;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use eventstore::{Checkpoint, EventStore, Position, ReadError};
+use futures_util::future::ready;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::LEASE;
 use super::message::{STREAM, checkpoint_of};
+use super::pump::IN_FLIGHT;
 use super::trouble::Trouble;
 use crate::bus::connection::Broker;
+
+/// Messages that are asked for at once when looking back.
+const LOOKS_AT_ONCE: usize = 64;
 
 /// Finds the event after whose message the next one is to be published, and how far the broker is known to have come.
 pub(super) async fn resume(
@@ -31,8 +40,10 @@ async fn last_published(
     if last == 0 {
         return Ok(Checkpoint::START);
     }
-    if let Some(found) = last_message(broker, sequence).await? {
-        return continues(store, last, found).await;
+    if let Some(found) = message_at(broker, sequence).await? {
+        let from = continues(store, last, found).await?;
+        look_back(store, broker, note, from).await?;
+        return Ok(from);
     }
     // The messages have gone by age or were purged, or there never were any: a stream may be made to begin anywhere, and strangers'
     // messages may be purged as well. That the events up to there were published, only the note says, so where it says less,
@@ -92,25 +103,72 @@ async fn continues(
     }
 }
 
-/// Whether the broker still has, where it acknowledged an event, that event. Where there is nothing any more it has gone by age.
-pub(super) async fn still_has(broker: &Broker, acked: Checkpoint) -> Result<(), Trouble> {
-    let Some(sequence) = u64::try_from(acked.position.0).ok().filter(|it| *it > 0) else {
+/// Whether what may have been under way when the last relay ended is there, each event at its place: what it had not noted, and no more than
+/// it sends at once. Where a stranger's message had taken the place of an event, that one was refused, and those after it were not.
+async fn look_back(
+    store: &EventStore,
+    broker: &Broker,
+    note: Option<Checkpoint>,
+    last: Checkpoint,
+) -> Result<(), Trouble> {
+    let under_way = i64::try_from(IN_FLIGHT).unwrap_or(i64::MAX);
+    let mut after = Position((last.position.0 - under_way).max(0));
+    if let Some(note) = note.filter(|note| after < note.position && note.position <= last.position)
+        && published(broker, note).await?
+    {
+        after = note.position;
+    }
+    let page = store.read_all(after, IN_FLIGHT, None).await?;
+    let events = page
+        .events
+        .iter()
+        .map(eventstore::RecordedEvent::checkpoint);
+    let missing: Vec<Option<Position>> = stream::iter(events)
+        .filter(|event| ready(event.position < last.position))
+        .map(async |event| {
+            let is_there = published(broker, event).await?;
+            Ok::<_, Trouble>((!is_there).then_some(event.position))
+        })
+        .buffered(LOOKS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let Some(missing) = missing.into_iter().flatten().last() else {
         return Ok(());
     };
-    match last_message(broker, sequence).await? {
-        None => Ok(()),
-        Some(found) if found == Some(acked) => Ok(()),
+    // What has gone by age or was purged is missing from the stream's beginning on. Amid others somebody has taken it out, perhaps because it
+    // was none of ours.
+    let first = super::stream::look(broker).await?.state.first_sequence;
+    if u64::try_from(missing.0).is_ok_and(|missing| missing >= first) {
+        return Err(Trouble::Diverged(format!(
+            "its message {missing} is missing"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the broker still has the event that it acknowledged. Where there is nothing any more it has gone by age.
+pub(super) async fn still_has(broker: &Broker, acked: Checkpoint) -> Result<(), Trouble> {
+    if acked != Checkpoint::START {
+        published(broker, acked).await?;
+    }
+    Ok(())
+}
+
+/// Whether the message at the place of an event is that event; `false`: there is none.
+async fn published(broker: &Broker, event: Checkpoint) -> Result<bool, Trouble> {
+    let place = event.position;
+    let sequence = u64::try_from(place.0).unwrap_or_default();
+    match message_at(broker, sequence).await? {
+        None => Ok(false),
+        Some(found) if found == Some(event) => Ok(true),
         Some(_) => Err(Trouble::Diverged(format!(
-            "its message {sequence} is not the event that it acknowledged"
+            "its message {place} is not the event at {place}"
         ))),
     }
 }
 
 /// `None`: there is no message any more. `Some(None)`: there is one, of somebody else.
-async fn last_message(
-    broker: &Broker,
-    sequence: u64,
-) -> Result<Option<Option<Checkpoint>>, Trouble> {
+async fn message_at(broker: &Broker, sequence: u64) -> Result<Option<Option<Checkpoint>>, Trouble> {
     let stream = broker.jetstream().get_stream_no_info(STREAM).await;
     let stream = stream.map_err(|error| Trouble::Refused(error.to_string()))?;
     match stream.get_raw_message(sequence).await {
@@ -118,7 +176,10 @@ async fn last_message(
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),
             RawMessageErrorKind::JetStream(answer) => Err(Trouble::of_answer(&answer)),
-            _ => Err(Trouble::Refused(error.to_string())),
+            _ => Err(error
+                .source()
+                .and_then(|source| source.downcast_ref::<RequestError>())
+                .map_or_else(|| Trouble::Refused(error.to_string()), Trouble::of_request)),
         },
     }
 }

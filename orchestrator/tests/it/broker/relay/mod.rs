@@ -11,6 +11,7 @@ mod permissions;
 mod readers;
 mod releases;
 mod speed;
+mod strangers;
 mod turns;
 mod world;
 

@@ -12,15 +12,15 @@ use orchestrator::bus::relay::status::Phase;
 use serde_json::value::RawValue;
 
 use super::world::{World, settings};
-use crate::broker::eventually;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{eventually, on_each_release};
 
 /// Several tries of a relay that does not get on.
 const TOLD_FOR: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_stream_stops_the_relay_until_there_is_room() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let small = StreamSettings {
@@ -50,12 +50,13 @@ async fn a_full_stream_stops_the_relay_until_there_is_room() {
         world.is_the_log().await;
         assert_eq!(relay.status.report().trouble, None);
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_a_full_stream_has_stopped_goes_on_once_it_is_purged() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let small = StreamSettings {
@@ -88,7 +89,8 @@ async fn a_relay_that_a_full_stream_has_stopped_goes_on_once_it_is_purged() {
             assert_eq!(message.id, event.event_id);
         }
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 /// On one thread, so that everything is counted by the recorder of this test.
@@ -117,7 +119,7 @@ async fn a_stream_that_is_deleted_is_made_and_filled_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_without_jetstream_is_named_and_used_when_it_has_one() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut server = NatsServer::stopped(release);
         server.launch_with_jetstream(false);
         let world = World::new(TestLog::postgres(), &server.url()).await;
@@ -128,12 +130,13 @@ async fn a_broker_without_jetstream_is_named_and_used_when_it_has_one() {
         server.launch_with_jetstream(true);
         world.is_the_log().await;
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_was_made_by_hand_is_set_right_or_told() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let theirs = Config {
@@ -163,7 +166,8 @@ async fn a_stream_that_was_made_by_hand_is_set_right_or_told() {
         let config = world.info().await.expect("a stream").config;
         assert_eq!(config.discard, DiscardPolicy::New, "what can be changed is");
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +223,7 @@ async fn the_stream_of_another_log_is_not_continued() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_whose_disk_is_full_stops_the_relay_until_there_is_room() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut server = NatsServer::stopped(release);
         server.launch_with_room("128KB");
         let world = World::new(TestLog::postgres(), &server.url()).await;
@@ -230,7 +234,8 @@ async fn a_broker_whose_disk_is_full_stops_the_relay_until_there_is_room() {
         server.launch_with_room("1GB");
         world.is_the_log().await;
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,38 +254,6 @@ async fn an_event_that_is_too_large_for_the_broker_is_named_and_goes_once_it_is_
     server.kill();
     server.launch_with_payload("1MB");
     world.is_the_log().await;
-    relay.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_a_stranger_has_put_in_the_place_of_another_is_found_by_looking_back() {
-    let server = NatsServer::start(Release::New);
-    let (world, relay) = World::relayed(&server.url(), 10).await;
-    // As many messages as before, without the relay having been cut off or having anything to publish.
-    let stream = world.client.jetstream().get_stream(STREAM).await;
-    let stream = stream.expect("a stream");
-    world
-        .client
-        .jetstream()
-        .delete_stream(STREAM)
-        .await
-        .expect("deleted");
-    let config = Config {
-        deny_purge: false,
-        ..stream.cached_info().config.clone()
-    };
-    world
-        .client
-        .jetstream()
-        .create_stream(config)
-        .await
-        .expect("made");
-    for _ in 0..10 {
-        let stray = world.client.jetstream();
-        let stray = stray.publish("bookmarket.events.order.Tested", "{}".into());
-        stray.await.expect("sent").await.expect("stored");
-    }
-    relay.troubled("diverged").await;
     relay.stop().await;
 }
 
