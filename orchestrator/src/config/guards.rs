@@ -27,7 +27,7 @@ pub struct GuardSettings {
     /// Calls of one provider in flight at once; refunds are counted apart
     #[arg(long, global = true, env = "BOOKMARKET_PROVIDER_CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
     pub provider_concurrency: u16,
-    /// Calls of one step in flight at once, but for payments [default: 8 with --nats-url, so that workers share, else 256]
+    /// Calls of one step in flight at once, but for payments; no more than of a provider [default: 8 with --nats-url, so that workers share, else 256]
     #[arg(long, global = true, env = "BOOKMARKET_STEP_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
     pub step_concurrency: Option<u16>,
     /// Leave a provider alone while most of its calls fail or are slow; orders get 503 while the payment provider is
@@ -83,11 +83,13 @@ impl GuardSettings {
         }
     }
 
-    /// Calls of one step in flight at once, for a process that shares its work with others or has all of it.
+    /// Calls of one step in flight at once, for a process that shares its work with others or has all of it. No more than a provider
+    /// takes: those beyond wait for their turn, where they would otherwise begin, be refused by the guard, and wait for a retry.
     #[must_use]
     pub fn step_concurrency(&self, shared: bool) -> usize {
         let usual = if shared { STEPS_SHARED } else { STEPS_ALONE };
-        usize::from(self.step_concurrency.unwrap_or(usual))
+        let steps = self.step_concurrency.unwrap_or(usual);
+        usize::from(steps.min(self.provider_concurrency))
     }
 
     /// How long a step's call may take: what the guard allows, and the moments around it.
@@ -116,13 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn no_more_calls_of_a_step_begin_than_its_provider_takes() {
+        let guards = Command::parse_from(["serve", "--provider-concurrency=3"]).guards;
+        assert_eq!(guards.step_concurrency(true), 3);
+        assert_eq!(guards.step_concurrency(false), 3);
+    }
+
+    #[test]
     fn every_setting_reaches_the_guard_it_is_named_after() {
         // No two of them alike, so that none can take another one's place.
         let command = Command::parse_from([
             "serve",
             "--provider-timeout=1s",
-            "--provider-concurrency=11",
-            "--step-concurrency=14",
+            "--provider-concurrency=14",
+            "--step-concurrency=11",
             "--breaker=off",
             "--breaker-slow-call=2s",
             "--breaker-window=3s",
@@ -134,9 +143,9 @@ mod tests {
         ]);
         let policy = command.guards.policy();
         assert_eq!(policy.time_limit, Duration::from_secs(1) + BACKSTOP);
-        assert_eq!(policy.concurrency, 11);
+        assert_eq!(policy.concurrency, 14);
         for shared in [true, false] {
-            assert_eq!(command.guards.step_concurrency(shared), 14);
+            assert_eq!(command.guards.step_concurrency(shared), 11);
         }
         assert!(!policy.breaker);
         assert_eq!(policy.slow_call, Duration::from_secs(2));

@@ -56,8 +56,9 @@ impl Drop for Leave {
 }
 
 impl Guards {
-    /// Closed guards, all under one policy. `steps`: calls of one step in flight. Where there are few, few failures have to say that a
-    /// provider is away: so many calls that hang are all that a window sees. `external`: steps that workers of somebody else's execute.
+    /// Closed guards, payments' under this policy, the others' under one like it: `steps` is how many calls of one step are in flight, and
+    /// where there are few, few failures have to say that a provider is away, as so many calls that hang are all that a window sees; and
+    /// what is several requests may take as many times as long. `external`: steps that workers of somebody else's execute.
     #[must_use]
     pub fn new(
         policy: &Policy,

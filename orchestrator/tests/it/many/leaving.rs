@@ -28,9 +28,6 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
 /// With one call of a step in flight.
 const HANDS: usize = 4;
 
-/// Unsaid, none of them would come in time. On a machine that does much else not each does, and those come later.
-const GIVEN_BACK_MIN: usize = HANDS / 2;
-
 /// Left unsaid, a wake-up would come again 7 s after its holder has gone, which said every 3 s that it was still at it.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 2);
 
@@ -120,7 +117,7 @@ async fn gives_back_what_it_has(release: Release) {
     takes(&next).await;
     let mut pulled: Vec<Delivery> = Vec::new();
     let given_back = async {
-        while pulled.iter().filter(|it| it.attempt > 1).count() < GIVEN_BACK_MIN {
+        while pulled.iter().filter(|it| it.attempt > 1).count() < HANDS {
             pulled.extend(next.pull(HANDS).await);
         }
     };
