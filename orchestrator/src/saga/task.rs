@@ -302,8 +302,8 @@ impl Task {
         let id = self.writer.view.id;
         self.inbox.rests(Rest::Until(until));
         self.inner.hints.keep(id, self.hinted.clone());
-        let left = self.inner.registry.leave(id, &self.inbox);
-        if let (true, Some(until)) = (left, until) {
+        // First the timer: once it has left, another task may come to rest with a time of its own, which is the one that counts.
+        if let Some(until) = until {
             let errand = if self.only_waits() {
                 Errand::Look
             } else {
@@ -311,7 +311,7 @@ impl Task {
             };
             self.inner.timers.arm(errand, id, until);
         }
-        left
+        self.inner.registry.leave(id, &self.inbox)
     }
 
     /// For what somebody else does, and for nothing that is to be tried again.

@@ -11,7 +11,8 @@ use super::clock::Clock;
 use super::places::Errand;
 use super::registry::lock;
 
-/// About 20 MB of timers; sagas beyond wait for the sweeper.
+/// Of each kind, about 20 MB; sagas beyond wait for the sweeper. Those that only wait, perhaps for days, take no place of one whose call
+/// is to be made.
 const TIMERS_MAX: usize = 100_000;
 
 /// One timer per saga: the last one that it came to rest with. While a participant is away a saga is woken in other ways as well, and
@@ -35,7 +36,7 @@ impl Timers {
         let first = {
             let mut armed = lock(&self.armed);
             armed.remove(id);
-            if armed.of.len() >= TIMERS_MAX {
+            if armed.due(errand).len() >= TIMERS_MAX {
                 return;
             }
             armed.of.insert(id, (errand, at));
@@ -158,14 +159,16 @@ mod tests {
 
     #[test]
     fn a_saga_that_has_one_may_change_it_when_there_is_room_for_no_more() {
-        let (timers, saga) = (Timers::default(), Uuid::now_v7());
-        timers.arm(Errand::Call, saga, past(1));
+        let (timers, saga, other) = (Timers::default(), Uuid::now_v7(), Uuid::now_v7());
+        timers.arm(Errand::Look, saga, past(1));
         for _ in 0..TIMERS_MAX {
             timers.arm(Errand::Look, Uuid::now_v7(), past(1));
         }
-        timers.arm(Errand::Call, saga, past(2));
+        timers.arm(Errand::Look, saga, past(2));
+        timers.arm(Errand::Call, other, past(3));
         let armed = lock(&timers.armed);
-        assert_eq!(armed.of.len(), TIMERS_MAX);
-        assert_eq!(armed.of.get(&saga), Some(&(Errand::Call, past(2))));
+        assert_eq!(armed.looks.len(), TIMERS_MAX);
+        assert_eq!(armed.of.get(&saga), Some(&(Errand::Look, past(2))));
+        assert_eq!(armed.of.get(&other), Some(&(Errand::Call, past(3))));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventstore::{EventStore, Location, Options as StoreOptions, Position};
+use eventstore::{EventStore, Location, Options as StoreOptions, PAGE_MAX, Position};
 use orchestrator::saga::definition::Saga;
 use orchestrator::saga::engine::{Engine, Options};
 use orchestrator::saga::index::LogIndex;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::agency::Agency;
 use super::trip::Trip;
+use crate::town::{STUCK, until};
 
 pub(super) struct Desk {
     pub(super) store: EventStore,
@@ -57,6 +58,18 @@ impl Desk {
         };
         let sweeper = Sweeper::new(self.store.clone(), engine.clone(), index, pace);
         tokio::spawn(sweeper.run(stop))
+    }
+
+    /// Waits until there is such an event in the log, without looking at any saga.
+    pub(super) async fn comes_to(&self, event_type: &str) {
+        until(event_type, STUCK, async || {
+            let log = self.store.read_all(Position::ZERO, PAGE_MAX, None).await;
+            let mut events = log.unwrap().events.into_iter();
+            events
+                .any(|event| &*event.event_type == event_type)
+                .then_some(())
+        })
+        .await;
     }
 
     /// A trip that waits for its boarding.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aggregates::saga::{Phase, Status, Verdict};
 use eventstore::Position;
 use orchestrator::saga::RECORD_FAILED;
-use orchestrator::saga::engine::{Engine, Options};
+use orchestrator::saga::engine::{Engine, Options, StartError};
 use orchestrator::saga::index::LogIndex;
 use orchestrator::saga::sweeper::{Pace, Sweeper};
 use orchestrator::saga::verbs::{Cancel, Finding, VerbError};
@@ -47,6 +47,21 @@ async fn the_sweeper_wakes_what_a_stopped_engine_left_behind() {
     let rest = running.wait_for(|now| now.state.is_finished()).await;
     assert_eq!(rest.unwrap().state.phase, Phase::Unwound);
     assert!(sweeper.sweep().await.unwrap().woken.is_empty());
+}
+
+#[tokio::test]
+async fn a_wakeup_is_heeded_also_while_somebody_starts_the_saga_once_more() {
+    let desk = Desk::open().await;
+    let id = desk.booked().await;
+    assert!(desk.engine.drain(STUCK).await);
+    desk.engine.cancel(id, &request()).await.unwrap();
+    let other = Desk::engine(&desk.store, &desk.agency);
+    let again = other.start("trip", id, Value::Null, Vec::new());
+    // The start has its place among those who run by then, and has not seen the log yet.
+    let (again, ()) = tokio::join!(again, async { other.wake(id) });
+    assert!(matches!(again, Err(StartError::Exists)), "{again:?}");
+    // Whoever followed it would wake it.
+    desk.comes_to("SagaUnwound").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use eventstore::StreamAppend;
 use futures_util::future::BoxFuture;
 use orchestrator::saga::definition::{
@@ -23,6 +24,8 @@ pub(super) struct Errands {
     pub(super) silent: Vec<&'static str>,
     /// What a look finds, by how long the saga has run.
     pub(super) looks: fn(Duration) -> Probe,
+    /// Nobody is asked before.
+    pub(super) away_until: Option<DateTime<Utc>>,
     /// Calls that have begun.
     begun: watch::Sender<Vec<(Uuid, &'static str)>>,
 }
@@ -34,6 +37,7 @@ impl Errands {
             held: held.iter().map(|step| (*step, Semaphore::new(0))).collect(),
             silent: Vec::new(),
             looks: |_| Probe::NotFound,
+            away_until: None,
             begun: watch::Sender::default(),
         }
     }
@@ -94,6 +98,10 @@ impl Saga for Errands {
         let runs_until = call.deadline - call.state.started_at;
         let found = (self.looks)(runs_until.to_std().unwrap_or_default());
         Box::pin(async move { found })
+    }
+
+    fn paused_until(&self, _saga_id: Uuid, _step: &'static str) -> Option<DateTime<Utc>> {
+        self.away_until.filter(|until| Utc::now() < *until)
     }
 
     fn record(

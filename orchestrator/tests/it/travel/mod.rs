@@ -6,6 +6,7 @@ mod builds;
 mod desk;
 mod engine;
 mod errands;
+mod hints;
 mod limits;
 mod many_due;
 mod neighbours;
