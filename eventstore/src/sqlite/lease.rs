@@ -19,6 +19,15 @@ const TAKE: &str = "INSERT INTO log_leases (name, owner, token, expires_at) VALU
      token = token + (owner <> excluded.owner) \
      WHERE owner = excluded.owner OR expires_at <= ?3 RETURNING token";
 
+/// Frees every lease, by whoever has the lock of the directory: those who had leases had it before, and are gone. Where that cannot be
+/// written, they run out by themselves.
+pub(super) fn free_all(connection: &Connection) {
+    let free = "UPDATE log_leases SET expires_at = 0 WHERE expires_at > 0";
+    if let Err(error) = connection.execute(free, []) {
+        tracing::warn!(%error, "leases of the process before are left to run out");
+    }
+}
+
 impl Sqlite {
     pub(crate) async fn try_lease(
         &self,

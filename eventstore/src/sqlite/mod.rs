@@ -72,6 +72,7 @@ fn open_blocking(
             let lock = lock::writer(dir)?;
             let connection = connection::write(&path, options.max_page_count)?;
             migrate::check(&connection)?;
+            lease::free_all(&connection);
             let head = read::head(&connection).map_err(|e| fault::opening(&e))?;
             let hint = Arc::new(Hint::new(head));
             let writer = writer::spawn(connection, lock, head, Arc::clone(&hint), counters)

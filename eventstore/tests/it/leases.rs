@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eventstore::testing::each_backend;
+use eventstore::{EventStore, Location, Options};
 use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -56,6 +57,24 @@ async fn a_lease_has_one_holder_until_it_ends_or_is_given_back() {
         );
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_opens_an_embedded_log_finds_all_leases_free_as_nobody_else_can_hold_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let location = Location::sqlite(dir.path());
+    EventStore::migrate(&location).await.expect("migrated");
+    let mut token = 0;
+    for _ in 0..3 {
+        let options = Options::default();
+        let store = EventStore::open(&location, options).await.expect("opened");
+        let lease = store.try_lease("sweeper", Uuid::new_v4(), LONG).await;
+        let lease = lease.expect("asked").expect("free");
+        assert!(lease.token > token, "a new holder has a higher token");
+        token = lease.token;
+        // As if it were killed: nothing is given back.
+        drop(store);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
