@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use eventstore::{EventStore, Options};
+use eventstore::{EventStore, Location, Options};
 use tokio_postgres::Client;
 
 use crate::server::{PATIENCE, Server, administrator};
 use crate::support::{append_one, whole_log};
 
-async fn set_standby(client: &Client, name: &str) {
+/// Has every commit from now on wait for this standby; for none if it has no name.
+async fn set_standby(location: &Location, client: &Client, name: &str) {
     client
         .batch_execute(&format!(
             "ALTER SYSTEM SET synchronous_standby_names = '{name}'"
@@ -19,6 +20,21 @@ async fn set_standby(client: &Client, name: &str) {
         .batch_execute("SELECT pg_reload_conf()")
         .await
         .expect("reloaded");
+    // Whoever connects after the server has read it is told so, and by then the checkpointer, which passes it on to all commits, was as
+    // well. It does before it makes the next checkpoint.
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            let sql = "SHOW synchronous_standby_names";
+            let newcomer = administrator(location).await;
+            let shown = newcomer.query_one(sql, &[]).await.expect("asked");
+            if shown.get::<_, &str>(0) == name {
+                return;
+            }
+        }
+    })
+    .await
+    .expect("the server reads its configuration");
+    client.batch_execute("CHECKPOINT").await.expect("made");
 }
 
 /// Cancels a backend that waits for a standby, once there is one. Its commit succeeds, with a warning.
@@ -44,7 +60,7 @@ async fn a_commit_that_gave_up_waiting_for_its_standby_is_acknowledged_only_when
     };
     let store = EventStore::open(&location, options).await.expect("opened");
     let client = administrator(&location).await;
-    set_standby(&client, "nobody").await;
+    set_standby(&location, &client, "nobody").await;
 
     let appending = store.clone();
     let append = tokio::spawn(async move { append_one(&appending).await });
@@ -58,7 +74,7 @@ async fn a_commit_that_gave_up_waiting_for_its_standby_is_acknowledged_only_when
     );
     assert!(!append.is_finished(), "and nowhere else");
 
-    set_standby(&client, "").await;
+    set_standby(&location, &client, "").await;
     append.await.expect("ran").expect("stored");
     assert_eq!(whole_log(&store).await.len(), 1);
     assert_eq!(store.stats().settled, 1);
