@@ -151,6 +151,10 @@ fn the_doctor_looks_at_the_broker_and_makes_nothing_there() {
         nats.launch_with_jetstream(false);
         Findings::of(shop(), 1).blame("broker", "no JetStream", "give it JetStream");
         nats.kill();
+        // A broker that is gone is of no release, and is waited for.
+        if release == Release::Old {
+            continue;
+        }
         let away = Findings::of(shop(), 0);
         let (verdict, found, advice) = away.about("broker");
         assert_eq!(verdict, "mind");

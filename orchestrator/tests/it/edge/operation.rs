@@ -52,7 +52,7 @@ async fn a_stuck_loop_turns_liveness_red_and_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
-    for backend in [Backend::Sqlite, Backend::Postgres] {
+    let on = async |backend| {
         let server = TestServer::start(backend, |settings| {
             // What the saga has in its hands cannot be written down, and is waited for to the last.
             settings.edge.shutdown_grace = Duration::from_secs(3);
@@ -73,7 +73,10 @@ async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
         server.placed("34").await;
         assert_eq!(server.get("/livez").await.status, 200);
         server.stop().await;
-    }
+    };
+    // Each waits out its grace: on both at once.
+    let (sqlite, postgres) = (on(Backend::Sqlite), on(Backend::Postgres));
+    tokio::join!(Box::pin(sqlite), Box::pin(postgres));
 }
 
 #[tokio::test(flavor = "multi_thread")]

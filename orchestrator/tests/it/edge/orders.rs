@@ -104,7 +104,7 @@ async fn an_unknown_payment_is_202_and_goes_on_by_itself() {
     })
     .await;
     let answer = server
-        .post("/orders", &order_paid_by("33", "slow-1500"))
+        .post("/orders", &order_paid_by("33", "slow-2800"))
         .await;
     assert_eq!(
         (answer.status, &answer.body()["status"]),

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 use eventstore::{Options, testing};
@@ -56,9 +55,13 @@ const PLENTY: u32 = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_surplus_of_commands_is_refused_with_retry_after_and_leaves_reads_alone() {
-    let server =
-        TestServer::start(Backend::Sqlite, |settings| settings.edge.max_in_flight = 8).await;
-    let slow = order_paid_by("33", "slow-300");
+    let server = TestServer::start(Backend::Sqlite, |settings| {
+        settings.edge.max_in_flight = 8;
+        settings.orders.payment_budget = Duration::from_secs(20);
+    })
+    .await;
+    // Slow enough that most of the surplus has come before the first places are free again.
+    let slow = order_paid_by("33", "slow-2500");
     let posts = (0..80).map(|_| server.post("/orders", &slow));
     let everything = futures_util::future::join_all(posts);
     let reads = async {
@@ -181,27 +184,22 @@ async fn a_message_that_may_be_recorded_is_in_doubt_for_those_without_a_key() {
         ..Options::default()
     };
     let server = TestServer::start_with(Backend::Postgres, impatient, |_| {}).await;
-    let server = Arc::new(server);
     let message =
         json!({"orderId": "1", "customerId": "33", "status": "Shipped", "message": "on its way"});
-    let holder = Arc::clone(&server);
-    let held = tokio::task::spawn_blocking(move || {
-        holder.tamper("BEGIN; SELECT FROM log_head FOR UPDATE; SELECT pg_sleep(4); COMMIT");
-    });
-    while !server.refuses("SELECT FROM log_head FOR UPDATE NOWAIT") {
-        assert!(!held.is_finished(), "the head was never held");
-    }
-    let doubtful = server.post("/kakaos", &message).await;
-    let problem = doubtful.is_problem("message-in-doubt", 409);
-    let detail = problem["detail"].as_str().expect("a sentence");
-    assert!(detail.contains("/kakaos/"), "{detail}");
-    // Whoever has a key is told to send the same again.
-    let keyed = server.request(reqwest::Method::POST, "/kakaos");
-    let keyed = keyed.header("idempotency-key", "k").json(&message);
-    let keyed = Answer::of(keyed.send().await.expect("an answer")).await;
-    keyed.is_problem("store-unavailable", 503);
-    held.await.expect("held");
-    let server = Arc::into_inner(server).expect("nobody else has it");
+    let asking = async || {
+        let doubtful = server.post("/kakaos", &message).await;
+        let problem = doubtful.is_problem("message-in-doubt", 409);
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(detail.contains("/kakaos/"), "{detail}");
+        // Whoever has a key is told to send the same again.
+        let keyed = server.request(reqwest::Method::POST, "/kakaos");
+        let keyed = keyed.header("idempotency-key", "k").json(&message);
+        let keyed = Answer::of(keyed.send().await.expect("an answer")).await;
+        keyed.is_problem("store-unavailable", 503);
+    };
+    server
+        .while_held("SELECT FROM log_head FOR UPDATE", asking)
+        .await;
     server.stop().await;
 }
 
@@ -222,9 +220,16 @@ async fn a_full_store_refuses_orders_until_there_is_room_and_loses_none_that_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_that_is_restarted_with_room_loses_no_order_that_it_acknowledged() {
-    let server = TestServer::start_with(Backend::Sqlite, small(), |_| {}).await;
+    let server = TestServer::start_with(Backend::Sqlite, small(), |settings| {
+        // What the sagas have in their hands cannot be written down, and is waited for to the last.
+        settings.edge.shutdown_grace = Duration::from_secs(3);
+    })
+    .await;
     let acknowledged = fill(&server).await;
-    let server = server.restart().await;
+    let halted = server.halt().await;
+    let server = halted
+        .start(|settings| settings.edge.shutdown_grace = PATIENCE)
+        .await;
     all_ship(&server, &acknowledged).await;
     assert_eq!(server.post("/orders", &order("33")).await.status, 201);
     server.stop().await;

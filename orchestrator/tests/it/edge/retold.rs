@@ -4,7 +4,7 @@ use eventstore::Checkpoint;
 use serde_json::{Value, json};
 
 use super::follow::{Told, follow};
-use super::server::{TestServer, on_each_backend, poison};
+use super::server::{TestServer, on_both_backends, poison};
 use super::told::Story;
 
 const ALICE: &str = "customerId=alice";
@@ -46,7 +46,7 @@ async fn tells(told: &mut Told, story: &Story<'_>, status: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_was_parked_is_told_when_it_is_released_and_no_other_once_more() {
-    on_each_backend(async |server| {
+    on_both_backends(async |server| {
         let calm = Story::paid(server).await;
         shown(server, &calm, "Paid").await;
         let mut first = Told::of(follow(server, &format!("{ALICE}&after=0"), None).await);
@@ -96,7 +96,7 @@ fn drift(server: &TestServer, story: &Story<'_>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_was_shown_wrongly_is_told_when_the_view_was_folded_anew_and_no_other_is() {
-    on_each_backend(async |server| {
+    on_both_backends(async |server| {
         let [wrong, right] = [Story::paid(server).await, Story::paid(server).await];
         shown(server, &right, "Paid").await;
         drift(server, &wrong);

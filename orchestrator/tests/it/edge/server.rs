@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 /// How long a test waits for something that happens by itself. Only something that is stuck takes this long.
@@ -44,6 +45,17 @@ pub(super) async fn on_each_backend(test: impl AsyncFn(&TestServer)) {
         test(&server).await;
         server.stop().await;
     }
+}
+
+/// The same for a test that waits more than it works: on both at once.
+pub(super) async fn on_both_backends(test: impl AsyncFn(&TestServer)) {
+    let on = async |backend| {
+        let server = TestServer::start(backend, |_| {}).await;
+        test(&server).await;
+        server.stop().await;
+    };
+    let (sqlite, postgres) = (on(Backend::Sqlite), on(Backend::Postgres));
+    tokio::join!(Box::pin(sqlite), Box::pin(postgres));
 }
 
 /// The settings of a server in this folder, untouched by the environment.
@@ -177,10 +189,19 @@ impl TestServer {
         }
     }
 
-    /// Whether its Postgres refuses this.
-    pub(super) fn refuses(&self, sql: &str) -> bool {
+    /// Does something while somebody else holds in its Postgres what this locks.
+    pub(super) async fn while_held(&self, lock: &str, work: impl AsyncFnOnce()) {
         let database = self._database.as_ref().expect("a Postgres");
-        database.try_execute(sql).is_err()
+        let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
+            .await
+            .expect("a connection");
+        let driver = tokio::spawn(connection);
+        let begin = format!("BEGIN; {lock}");
+        client.batch_execute(&begin).await.expect("good SQL");
+        work().await;
+        client.batch_execute("COMMIT").await.expect("committed");
+        drop(client);
+        driver.await.expect("it ends").expect("well");
     }
 
     /// Stops it, however it ends, and starts it again on the same data with ordinary options.

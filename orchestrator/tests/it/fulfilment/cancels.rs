@@ -337,7 +337,8 @@ async fn a_parcel_that_was_seen_to_leave_on_the_way_back_refuses_every_later_can
     let shop = Shop::with(setup).await;
     let order = Shop::id("a");
     // First attempts, all of them: whoever tries for the first time looks for the van only after minutes.
-    for (op, millis) in [(Op::Ship, 500), (Op::Hold, 2_000)] {
+    // The cancel is on record before the first of them ends, also where the log takes its time.
+    for (op, millis) in [(Op::Ship, 3_000), (Op::Hold, 2_000)] {
         let slow = Fault::Slow(Duration::from_millis(millis));
         shop.simulator.script(op, order, slow);
     }

@@ -184,7 +184,8 @@ async fn an_order_costs_two_appends_up_to_its_answer() {
         ..Setup::default()
     };
     let shop = Shop::with(patient).await;
-    let slow = Fault::Slow(Duration::from_millis(300));
+    // Nothing is appended for the parcel before the answer has been looked at.
+    let slow = Fault::Slow(Duration::from_secs(3));
     shop.simulator.script(Op::Ship, Shop::id("a"), slow);
     let before = shop.store.stats().appends;
     answered(shop.place("a", "ok").await);

@@ -83,11 +83,11 @@ async fn slow_is_answered_as_pending_after_the_budget_and_paid_in_the_end() {
         ..setup
     })
     .await;
-    let first = answered(shop.place("a", "slow-1500").await);
+    let first = answered(shop.place("a", "slow-2800").await);
     assert_eq!(first.verdict, Verdict::Pending);
     shop.until(Shop::id("a"), |saga| saga.state.is_done("pay"))
         .await;
-    let repeat = answered(shop.place("a", "slow-1500").await);
+    let repeat = answered(shop.place("a", "slow-2800").await);
     assert_eq!(repeat, first);
     shop.until(Shop::id("a"), |saga| saga.state.is_done("notify"))
         .await;

@@ -159,7 +159,7 @@ async fn lost_again_and_again(nats: &mut NatsServer, count: &Count, losses: &Los
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_wiped_and_put_back_again_and_again_loses_and_doubles_nothing() {
-    for release in Release::EACH {
+    for release in soak::brokers(Release::New) {
         let setup = setup().shop(&NOBODY_IS_AWAY);
         let mut crew = Crew::open(NatsServer::start(release), setup).await;
         for roles in ["api", "worker", "worker", "projector", "relay", "relay"] {

@@ -160,6 +160,8 @@ pub(super) async fn start(crew: &Crew, wrapped: &Wrapped) -> App {
         &crew.town.world.url,
         "--payment-budget",
         "20s",
+        "--breaker-slow-call",
+        "10s",
     ];
     let mut settings = Cli::try_parse_from(arguments)
         .expect("good arguments")

@@ -4,7 +4,8 @@ use eventstore::testing::TestDatabase;
 use futures_util::StreamExt as _;
 
 use super::crew::{Crew, NOBODY_IS_AWAY, counted, ordering, setup};
-use crate::broker::nats::{NatsServer, Release};
+use crate::broker::nats::NatsServer;
+use crate::broker::on_each_release;
 use crate::broker::python::{Python, journal};
 use crate::soak::size;
 use crate::storm::crowd;
@@ -21,7 +22,7 @@ const USERS: &str = r#"authorization { users: [
 #[tokio::test(flavor = "multi_thread")]
 async fn the_permissions_that_are_asked_for_are_enough_for_a_shop_and_for_workers_of_somebody_elses()
  {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut nats = NatsServer::stopped(release);
         nats.launch_with_users(USERS);
         let (shop, teller) = (nats.url_of("shop"), nats.url_of("teller"));
@@ -54,5 +55,6 @@ async fn the_permissions_that_are_asked_for_are_enough_for_a_shop_and_for_worker
             let usable = counted(&crew.town.http, url, "bookmarket_broker_connected", &[]);
             assert!(usable.await > 0.5, "{}", process.lines());
         }
-    }
+    })
+    .await;
 }

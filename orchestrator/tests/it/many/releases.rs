@@ -13,7 +13,7 @@ use super::deploys::replace;
 use crate::broker::nats::Release;
 use crate::soak;
 use crate::storm::judged;
-use crate::town::{Setup, THIS_BUILD};
+use crate::town::{Process, Setup, THIS_BUILD};
 
 /// Names the binary of the release before.
 const BEFORE: &str = "TEST_BOOKMARKET_BEFORE";
@@ -58,9 +58,7 @@ struct Shop {
 impl Shop {
     /// Begun by that release.
     async fn begun(broker: Release, release: &Path) -> Self {
-        let setup = setup()
-            .shop(&NOBODY_IS_AWAY)
-            .shop(&["--drain-delay", "1s", "--log", "info"]);
+        let setup = setup().shop(&NOBODY_IS_AWAY).shop(&["--log", "info"]);
         let setup = Setup {
             release: Some(release.to_owned()),
             ..setup
@@ -69,32 +67,43 @@ impl Shop {
         let door = Arc::new(TcpListener::bind("127.0.0.1:0").expect("an address"));
         // It has made the tables and the key; from here on every process is one that is replaced.
         crew.town.shop.kill();
-        let http = crew.town.http.clone();
-        crew.town.shop = crew.process("api").of(release).inheriting(&door);
-        crew.town.shop.start(&http).await;
-        for roles in PARTS.into_iter().filter(|roles| *roles != "api") {
-            let mut process = crew.process(roles).of(release);
-            process.start(&http).await;
-            crew.members.push(Member { roles, process });
-        }
-        Self {
+        let mut shop = Self {
             crew,
             door,
             changes: 0,
+        };
+        let http = shop.crew.town.http.clone();
+        shop.crew.town.shop = shop.next("api", release);
+        shop.crew.town.shop.start(&http).await;
+        for roles in PARTS.into_iter().filter(|roles| *roles != "api") {
+            let mut process = shop.next(roles, release);
+            process.start(&http).await;
+            shop.crew.members.push(Member { roles, process });
         }
+        shop
+    }
+
+    /// One of that release for this part, not started.
+    fn next(&self, part: &str, release: &Path) -> Process {
+        let mut process = self.crew.process(part).of(release);
+        if part == "api" {
+            process = process.inheriting(&self.door);
+        }
+        // No customer asks the others.
+        if part == "api" || soak::is_on() {
+            process = process.argument("--drain-delay", "1s");
+        }
+        process
     }
 
     /// One of that release takes over this part.
     async fn change(&mut self, part: &str, release: &Path) {
         let http = self.crew.town.http.clone();
-        let next = self.crew.process(part).of(release);
+        let next = self.next(part, release);
         let member = self.crew.members.iter_mut().find(|it| it.roles == part);
         match member {
             Some(member) => replace(&mut member.process, next, &http).await,
-            None => {
-                let next = next.inheriting(&self.door);
-                replace(&mut self.crew.town.shop, next, &http).await;
-            }
+            None => replace(&mut self.crew.town.shop, next, &http).await,
         }
         self.changes += 1;
     }

@@ -11,8 +11,16 @@ use crate::soak;
 use crate::storm::{MENDED, crowd};
 use crate::town::{Process, Setup, order, until};
 
-/// What a call of a provider takes.
-const LATENCY: Duration = Duration::from_millis(50);
+/// What a call of a provider takes. Where the cores are shared with other tests, fewer orders wait for longer calls: the providers take as
+/// long, and everything else less.
+fn latency() -> Duration {
+    Duration::from_millis(if soak::is_on() { 50 } else { 200 })
+}
+
+/// How many orders wait.
+fn orders() -> usize {
+    if soak::is_on() { 4800 } else { 60 }
+}
 
 /// Unit of the times in `/proc`, the same on every Linux.
 const TICKS_A_SECOND: u32 = 100;
@@ -101,12 +109,16 @@ fn machine_time() -> (f64, f64) {
 /// A shop with so many orders that are paid and wait for workers; parcels leave as soon as they are ready, and every call of the carrier and of
 /// Kakao takes its time. Two scans of a parcel are so far apart that no two workers have it in hand, and would both look at it.
 async fn backlog(release: Release, orders: usize) -> Crew {
-    let setup = Setup::default().shop(&["--log", "warn"]).world(&[
+    let mut setup = Setup::default().shop(&["--log", "warn"]).world(&[
         "--simulated-handover-after",
         "100ms",
         "--simulated-delivery-after",
         "2s",
     ]);
+    if !soak::is_on() {
+        // That the machine is slow is no reason to leave a provider alone.
+        setup = setup.shop(&["--breaker-slow-call", "10s"]);
+    }
     let mut crew = Crew::with_nats(release, setup).await;
     crew.hire("projector").await;
     let customers = crew.town.customers.clone();
@@ -122,7 +134,7 @@ async fn backlog(release: Release, orders: usize) -> Crew {
         }
     });
     assert_eq!(placing.concat().await.len(), orders);
-    let slow = |port: &str, op: &str| json!({ "port": port, "op": op, "fault": "delay", "rate": 1.0, "delayMs": LATENCY.as_millis() });
+    let slow = |port: &str, op: &str| json!({ "port": port, "op": op, "fault": "delay", "rate": 1.0, "delayMs": latency().as_millis() });
     let slow = json!([
         slow("carrier", "ship"),
         slow("carrier", "query"),
@@ -186,14 +198,14 @@ async fn a_second_worker_carries_its_share() {
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn one_and_two(release: Release) {
-    let orders = if soak::is_on() { 4800 } else { 240 };
+    let orders = orders();
     let one = completed(release, 1, orders).await;
     let two = completed(release, 2, orders).await;
     let factor = two.rate / one.rate;
     println!(
         "figure: second-worker broker={release} latency={}ms step-concurrency={} orders={orders} one={:.1}/s two={:.1}/s factor={factor:.2} \
          in-flight={:.1},{:.1} workers-cores={:.2},{:.2} machine-busy={:.0}%,{:.0}% machine-cores={}",
-        LATENCY.as_millis(),
+        latency().as_millis(),
         concurrency(),
         one.rate,
         two.rate,

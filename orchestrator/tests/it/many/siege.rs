@@ -131,7 +131,9 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn besieged(release: Release) {
-    let mut crew = Crew::with_nats(release, setup()).await;
+    // That the machine is slow is no reason to leave a provider alone.
+    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let mut crew = Crew::with_nats(release, setup).await;
     for roles in ["api", "worker", "worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;
     }

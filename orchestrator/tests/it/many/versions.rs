@@ -66,8 +66,10 @@ fn door(crew: &Crew, app: &App) -> Customers {
 
 /// Ends the processes of the present release, but for the door that everybody knows.
 async fn send_home(crew: &mut Crew) {
-    for member in &mut crew.members {
+    for member in &crew.members {
         member.process.signal(Signal::TERM);
+    }
+    for member in &mut crew.members {
         let code = member.process.ended().await;
         assert_eq!(code, Some(0), "{}", member.process.lines());
     }
@@ -94,7 +96,9 @@ async fn the_next_release_comes_and_goes_beside_the_present_one_and_nothing_is_l
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn comes_and_goes(broker: Release) {
-    let mut crew = Crew::with_nats(broker, setup()).await;
+    // That the machine is slow is no reason to leave a provider alone.
+    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let mut crew = Crew::with_nats(broker, setup).await;
     for roles in ["worker", "projector", "relay"] {
         crew.hire(roles).await;
     }

@@ -53,7 +53,9 @@ async fn weathered(release: Release) {
     let (nats, database) = (NatsServer::start(release), TestDatabase::create());
     let (broker, to_broker) = shelter(&nats.url()).await;
     let (log, to_log) = shelter(&database.url()).await;
-    let mut crew = Crew::behind(nats, database, to_log, to_broker, setup()).await;
+    // That the machine is slow is no reason to leave a provider alone.
+    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let mut crew = Crew::behind(nats, database, to_log, to_broker, setup).await;
     for roles in ["worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;
     }

@@ -8,50 +8,54 @@ use super::{after, id, rule};
 use crate::checker::Asked;
 use crate::town::{STUCK, Setup, Town, order, reply, until};
 
+/// Nobody asks for what is left to do after the kills: the last life finds it by sweeping, once the lease of the first one has run out.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_while_an_order_is_charged_loses_nothing_and_repeats_nothing() {
-    is_shipped_in_spite_of_a_kill_within("pay").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_while_a_parcel_is_ordered_loses_nothing_and_repeats_nothing() {
-    is_shipped_in_spite_of_a_kill_within("ship").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_while_a_customer_is_told_loses_nothing_and_repeats_nothing() {
-    is_shipped_in_spite_of_a_kill_within("notify").await;
-}
-
-/// Nobody asks for what is left to do after the kill: the next life finds it by sweeping, once the lease of the one before has run out.
-async fn is_shipped_in_spite_of_a_kill_within(step: &str) {
+async fn a_kill_while_an_order_is_charged_shipped_or_told_about_loses_nothing_and_repeats_nothing()
+{
     let mut town = Town::open(Setup::patient()).await;
-    let (placed, wanted) = (id(step), order("ok"));
-    let place = town.http.post(format!("{}/orders", town.shop.url));
-    let place = place.header("idempotency-key", step).json(&wanted);
-    killed_within(&mut town, place, &placed, step).await;
-    let answer = town.insist(step, &wanted).await;
-    let replies = vec![reply(&placed, Asked::Place, &answer)];
-    town.becomes(&placed, "Shipped").await;
-    assert_eq!(town.effects(&placed).await, ["charge", "ship"]);
+    let mut orders = Vec::new();
+    for step in ["pay", "ship", "notify"] {
+        let wanted = order("ok");
+        let place = town.http.post(format!("{}/orders", town.shop.url));
+        let place = place.header("idempotency-key", step).json(&wanted);
+        killed_within(&mut town, place, &id(step), step).await;
+        orders.push((step, wanted));
+    }
+    let mut replies = Vec::new();
+    for (step, wanted) in &orders {
+        let answer = town.insist(step, wanted).await;
+        replies.push(reply(&id(step), Asked::Place, &answer));
+    }
+    for (step, _) in &orders {
+        let placed = id(step);
+        town.becomes(&placed, "Shipped").await;
+        assert_eq!(town.effects(&placed).await, ["charge", "ship"], "{step}");
+    }
     town.close(replies).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_any_two_steps_on_the_way_back_loses_nothing_and_repeats_nothing() {
     let mut town = Town::open(Setup::patient()).await;
-    let mut replies = Vec::new();
+    let mut orders = Vec::new();
     for step in ["hold", "refund", "cancel-delivery", "tell"] {
         let shipped = town.shipped(step).await;
         let cancel = format!("{}/orders/{shipped}", town.shop.url);
         let cancel = town.http.delete(cancel);
         killed_within(&mut town, cancel, &shipped, step).await;
-        let answer = town.insist_on_cancel(&shipped).await;
-        replies.push(reply(&shipped, Asked::Cancel, &answer));
-        town.saga_is(&shipped, "unwound").await;
+        orders.push((step, shipped));
+    }
+    let mut replies = Vec::new();
+    for (_, shipped) in &orders {
+        let answer = town.insist_on_cancel(shipped).await;
+        replies.push(reply(shipped, Asked::Cancel, &answer));
+    }
+    for (step, shipped) in &orders {
+        town.saga_is(shipped, "unwound").await;
         assert_eq!(
-            town.effects(&shipped).await,
-            ["charge", "ship", "hold", "refund", "cancel"]
+            town.effects(shipped).await,
+            ["charge", "ship", "hold", "refund", "cancel"],
+            "{step}"
         );
     }
     town.close(replies).await;
@@ -97,16 +101,13 @@ async fn started(town: &Town, order: &str, step: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_shops_on_one_log_do_everything_once() {
     let database = TestDatabase::create();
-    let setup = Setup {
+    // Customers who hear of their payment, however slow the machine is.
+    let setup = || Setup {
         database: Some(database.url()),
-        ..Setup::patient()
+        ..Setup::patient().shop(&["--payment-budget", "20s", "--provider-timeout", "10s"])
     };
-    let town = Town::open(setup).await;
-    let other = Setup {
-        database: Some(database.url()),
-        ..Setup::patient()
-    };
-    let other = town.another_shop(&other).await;
+    let town = Town::open(setup()).await;
+    let other = town.another_shop(&setup()).await;
     let mut replies = Vec::new();
     for nth in 0..20 {
         let key = nth.to_string();

@@ -293,10 +293,16 @@ async fn delays_come_before_the_call_and_a_client_that_hangs_up_changes_nothing(
         .await;
     let order = Uuid::now_v7();
     let body = confirm_body(order);
-    let impatient = outside
-        .keyed("/toss/v1/payments/confirm", "k", &body)
-        .timeout(Duration::from_millis(500));
-    assert!(impatient.send().await.unwrap_err().is_timeout());
+    let call = outside.keyed("/toss/v1/payments/confirm", "k", &body);
+    // However long it takes to arrive, nobody hangs up before.
+    let arrived = until("the call", STUCK, async || {
+        let (_, rules) = outside.get("/faults").await;
+        (rules["rules"][0]["struck"] == 1).then_some(())
+    });
+    tokio::select! {
+        answer = call.send() => panic!("{answer:?}"),
+        () = arrived => {}
+    }
     assert!(!is_paid(&outside, order).await);
     let paid = async || is_paid(&outside, order).await.then_some(());
     until("the money", STUCK, paid).await;

@@ -1,10 +1,13 @@
 //! The shapes of Toss Payments.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::outside::{Outside, answer, basic, query};
+use crate::town::{STUCK, until};
 
 #[tokio::test]
 async fn a_payment_is_confirmed_once_per_key_and_found_by_order_and_by_key() {
@@ -180,12 +183,19 @@ async fn a_time_out_word_takes_the_money_and_never_answers() {
     let outside = Outside::open().await;
     let order = Uuid::now_v7();
     let body = json!({ "paymentKey": "timeout-charged:1", "orderId": order, "amount": 1_000 });
-    let impatient = outside
-        .keyed("/toss/v1/payments/confirm", "k", &body)
-        .timeout(std::time::Duration::from_millis(300));
-    assert!(impatient.send().await.unwrap_err().is_timeout());
-    let (_, payment) = outside.get("/toss/v1/payments/timeout-charged:1").await;
-    assert_eq!(payment["status"], "DONE");
+    let call = outside.keyed("/toss/v1/payments/confirm", "k", &body);
+    let mut call = Box::pin(call.send());
+    // However long it takes to arrive, nobody hangs up before.
+    let taken = until("the money", STUCK, async || {
+        let (_, payment) = outside.get("/toss/v1/payments/timeout-charged:1").await;
+        (payment["status"] == "DONE").then_some(())
+    });
+    tokio::select! {
+        answer = &mut call => panic!("{answer:?}"),
+        () = taken => {}
+    }
+    let answer = tokio::time::timeout(Duration::from_millis(300), call).await;
+    assert!(answer.is_err(), "{answer:?}");
     let (status, _) = outside.post("/toss/v1/payments/confirm", "k", &body).await;
     assert_eq!(status, 200);
     assert_eq!(

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::desk::Desk;
 use super::errands::Errands;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::on_each_release;
 use crate::town::{STUCK, until};
 use crate::wakeups::{FEW, connected, dropped, nobody_finishes, on_each_carrier_within, takes};
 
@@ -69,7 +70,7 @@ async fn consumer(broker: &Broker) -> Info {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_takes_longer_than_the_wait_for_a_sign_of_life_is_kept_by_its_worker() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let nats = NatsServer::start(release);
         let (log, client) = (Desk::open().await, connected(&nats.url()).await);
         let spec = StepSpec::call("errand", Class::Retriable).time_limit(STUCK * 2);
@@ -101,12 +102,13 @@ async fn a_step_that_takes_longer_than_the_wait_for_a_sign_of_life_is_kept_by_it
         for attending in attending {
             attending.await.expect("no panic");
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_arrived_and_nobody_looked_at_is_given_back_at_once_by_a_worker_that_goes() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let nats = NatsServer::start(release);
         let client = connected(&nats.url()).await;
         let (here, there) = (queue(&nats).await, queue(&nats).await);
@@ -138,7 +140,8 @@ async fn what_has_arrived_and_nobody_looked_at_is_given_back_at_once_by_a_worker
         assert!(pulled.iter().all(|delivery| delivery.attempt == 2));
         let is_held = |it: &Delivery| held.iter().any(|held| held.wakeup == it.wakeup);
         assert!(!pulled.iter().any(is_held));
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,17 +254,14 @@ async fn a_wakeup_of_a_saga_that_gets_nowhere_is_put_off_until_it_was_delivered_
     attending.await.expect("no panic");
 }
 
-/// On one thread likewise, and over each queue that there is.
-#[tokio::test(flavor = "current_thread")]
-async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let counts = recorder.handle();
-    let _counting = metrics::set_default_local_recorder(&recorder);
-    on_each_carrier_within(FEW, async |queue| {
+/// Over each queue that there is.
+#[test]
+fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends() {
+    on_each_carrier_within(FEW, async |queue, counts| {
         let log = Desk::open().await;
         let spec = StepSpec::call("errand", Class::Retriable);
         let errands = Arc::new(Errands::new(one_step(spec), &[]));
-        let before = dropped(&counts);
+        let before = dropped(counts);
         leave(&log, &errands, &queue.here, 1).await;
         nobody_finishes(&queue.there, FEW).await;
         // From here on there is somebody who would look at it, and is not told of it.
@@ -270,10 +270,10 @@ async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends
         let attending = attend(engine.clone(), queue.there.clone(), 4, stop.clone());
         let attending = tokio::spawn(attending);
         until("the queue has given it up", STUCK, async || {
-            (dropped(&counts) > before).then_some(())
+            (dropped(counts) > before).then_some(())
         })
         .await;
-        assert_eq!(dropped(&counts), before + 1);
+        assert_eq!(dropped(counts), before + 1);
         assert_eq!(errands.count("errand"), 0, "nobody was told");
         let sweeping = log.sweep(&engine, stop.clone());
         let id = errands.begun("errand", 1).await[0];
@@ -283,10 +283,9 @@ async fn a_saga_whose_wakeup_was_dropped_is_brought_back_by_the_sweeper_and_ends
         let phase = rest.expect("it is for this build").state.phase;
         assert_eq!(phase, Phase::Completed);
         assert_eq!(errands.count("errand"), 1);
-        assert_eq!(dropped(&counts), before + 1);
+        assert_eq!(dropped(counts), before + 1);
         stop.cancel();
         attending.await.expect("no panic");
         sweeping.await.expect("no panic");
-    })
-    .await;
+    });
 }

@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use super::errands::Errands;
-use crate::broker::nats::{NatsServer, Release};
+use crate::broker::nats::NatsServer;
+use crate::broker::on_each_release;
 use crate::town::{STUCK, until};
 use crate::wakeups::{connected, takes};
 
@@ -112,7 +113,7 @@ async fn holds(broker: &Broker, messages: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wakeups_of_another_shop_on_the_same_broker_are_left_to_it_and_told() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let nats = NatsServer::start(release);
         let client = connected(&nats.url()).await;
         let (ours, theirs) = (Shop::open(&nats).await, Shop::open(&nats).await);
@@ -151,7 +152,8 @@ async fn wakeups_of_another_shop_on_the_same_broker_are_left_to_it_and_told() {
         .await;
         stop.cancel();
         working.await.expect("no panic");
-    }
+    })
+    .await;
 }
 
 /// On one thread, so that everything is counted by the recorder of this test.

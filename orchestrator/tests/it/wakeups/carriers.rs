@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use orchestrator::bus::connection::Broker;
 use orchestrator::bus::wakeups::{Delivery, Limits, Wakeups};
 use orchestrator::saga::dispatch::Wakeup;
@@ -47,13 +47,33 @@ pub(super) async fn on_each_carrier(test: impl AsyncFn(&Queue)) {
     tokio::join!(Box::pin(test(&here)), remotely);
 }
 
-/// The same with limits of its own, and one after another, so that each may count what happens to it.
-pub(crate) async fn on_each_carrier_within(limits: Limits, test: impl AsyncFn(&Queue)) {
-    test(&local(limits)).await;
-    for release in Release::EACH {
-        let nats = NatsServer::start(release);
-        test(&remote(&nats, limits).await).await;
-    }
+/// The same with limits of its own, and each with its own counts of what happens to it.
+pub(crate) fn on_each_carrier_within(
+    limits: Limits,
+    test: impl AsyncFn(&Queue, &PrometheusHandle) + Sync,
+) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| counted(async |counts| test(&local(limits), counts).await));
+        for release in Release::EACH {
+            let test = &test;
+            scope.spawn(move || {
+                counted(async |counts| {
+                    let nats = NatsServer::start(release);
+                    test(&remote(&nats, limits).await, counts).await;
+                });
+            });
+        }
+    });
+}
+
+/// Runs all of a test on this thread, so that everything is counted by the recorder of this test.
+fn counted(test: impl AsyncFnOnce(&PrometheusHandle)) {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    runtime.block_on(test(&counts));
 }
 
 /// Two processes with a connection each.

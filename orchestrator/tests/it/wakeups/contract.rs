@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::bus::wakeups::{Delivery, Wakeups};
 use orchestrator::saga::dispatch::Wakeup;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::carriers::{
-    ACK_WAIT, FEW, LIMITS, MAX_DELIVER, dropped, nobody_finishes, on_each_carrier,
+    ACK_WAIT, FEW, LIMITS, MAX_DELIVER, Queue, dropped, nobody_finishes, on_each_carrier,
     on_each_carrier_within,
 };
 use crate::town::{STUCK, until};
@@ -95,21 +94,46 @@ async fn what_its_holder_is_silent_about_comes_again_and_to_anybody() {
     .await;
 }
 
+/// How often a beat may be tried where the machine is too busy to beat in time.
+const TRIES: usize = 3;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_its_holder_says_to_be_at_does_not_come_again() {
     on_each_carrier(async |queue| {
-        queue.here.publish(some());
-        let held = next(&queue.here).await;
-        let until = Instant::now() + ACK_WAIT * 3;
-        while Instant::now() < until {
-            held.beat().await;
-            let pulled = timeout(ACK_WAIT / 6, queue.there.pull(1)).await;
-            assert!(pulled.is_err(), "{pulled:?}");
+        for _ in 0..TRIES {
+            if stays_while_it_beats(queue).await {
+                return;
+            }
         }
-        assert!(held.ack().await);
-        nothing_comes(&queue.there).await;
+        panic!("no beat came in time");
     })
     .await;
+}
+
+/// `false`: it came again, but its holder had been silent for too long.
+async fn stays_while_it_beats(queue: &Queue) -> bool {
+    queue.here.publish(some());
+    let held = next(&queue.here).await;
+    let until = Instant::now() + ACK_WAIT * 3;
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    while Instant::now() < until {
+        let now = Instant::now();
+        held.beat().await;
+        longest = longest.max(last.elapsed());
+        last = now;
+        let pulled = timeout(ACK_WAIT / 6, queue.there.pull(1)).await;
+        longest = longest.max(last.elapsed());
+        if let Ok(pulled) = pulled {
+            assert!(longest > ACK_WAIT / 2, "{longest:?}: {pulled:?}");
+            for delivery in pulled {
+                delivery.ack().await;
+            }
+            return false;
+        }
+    }
+    assert!(held.ack().await);
+    nothing_comes(&queue.there).await;
+    true
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,44 +158,36 @@ async fn what_is_put_off_comes_again_when_its_time_has_come() {
     .await;
 }
 
-/// On one thread, so that everything is counted by the recorder of this test.
-#[tokio::test(flavor = "current_thread")]
-async fn what_was_put_off_too_often_is_dropped_and_counted_once() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let counts = recorder.handle();
-    let _counting = metrics::set_default_local_recorder(&recorder);
-    on_each_carrier_within(LIMITS, async |queue| {
-        let before = dropped(&counts);
+#[test]
+fn what_was_put_off_too_often_is_dropped_and_counted_once() {
+    on_each_carrier_within(LIMITS, async |queue, counts| {
+        let before = dropped(counts);
         queue.here.publish(some());
         for attempt in 1..=MAX_DELIVER {
             let delivery = next(&queue.there).await;
             assert_eq!(delivery.attempt, attempt);
-            assert_eq!(dropped(&counts), before);
+            assert_eq!(dropped(counts), before);
             delivery.later(Duration::ZERO).await;
         }
         nothing_comes(&queue.there).await;
-        assert_eq!(dropped(&counts), before + 1);
+        assert_eq!(dropped(counts), before + 1);
         // The queue itself goes on.
         let other = some();
         queue.here.publish(other.clone());
         assert_eq!(next(&queue.there).await.wakeup, other);
-    })
-    .await;
+    });
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let counts = recorder.handle();
-    let _counting = metrics::set_default_local_recorder(&recorder);
-    on_each_carrier_within(FEW, async |queue| {
-        let before = dropped(&counts);
+#[test]
+fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
+    on_each_carrier_within(FEW, async |queue, counts| {
+        let before = dropped(counts);
         assert!(queue.here.publish(some()));
         nobody_finishes(&queue.there, FEW).await;
         // It is dropped by whoever pulls next.
-        assert_eq!(dropped(&counts), before);
+        assert_eq!(dropped(counts), before);
         let counted = until("it is counted", STUCK, async || {
-            (dropped(&counts) > before).then_some(())
+            (dropped(counts) > before).then_some(())
         });
         tokio::select! {
             pulled = queue.there.pull(1) => panic!("{pulled:?}"),
@@ -179,7 +195,6 @@ async fn a_wakeup_that_nobody_finishes_is_dropped_and_counted_once() {
         }
         let nothing = timeout(FEW.ack_wait * 5, queue.there.pull(1)).await;
         assert!(nothing.is_err(), "{nothing:?}");
-        assert_eq!(dropped(&counts), before + 1);
-    })
-    .await;
+        assert_eq!(dropped(counts), before + 1);
+    });
 }

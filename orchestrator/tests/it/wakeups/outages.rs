@@ -63,7 +63,7 @@ async fn pull_on(wakeups: Wakeups) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_about_a_delivery_of_a_deleted_consumer_is_not_known_to_be_heard() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let nats = NatsServer::start(release);
         let broker = connected(&nats.url()).await;
         let wakeups = usable(broker.clone()).await;
@@ -78,7 +78,8 @@ async fn what_is_said_about_a_delivery_of_a_deleted_consumer_is_not_known_to_be_
         let delivery = next(&wakeups).await;
         assert_eq!(delivery.wakeup, wakeup);
         assert!(delivery.ack().await);
-    }
+    })
+    .await;
 }
 
 /// The next delivery, whose consumer is then deleted. It stays so: who has all that was asked for asks nothing that would find it out.

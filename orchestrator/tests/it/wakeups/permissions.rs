@@ -5,13 +5,13 @@ use orchestrator::saga::dispatch::Wakeup;
 use uuid::Uuid;
 
 use super::carriers::{LIMITS, carries, connected, takes};
-use crate::broker::PATIENCE;
-use crate::broker::nats::{MAY_NOT_PUBLISH, NatsServer, Release, USERS};
+use crate::broker::nats::{MAY_NOT_PUBLISH, NatsServer, USERS};
+use crate::broker::{PATIENCE, on_each_release};
 use crate::town::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_that_a_queue_lacks_is_named_and_nothing_is_taken_until_it_is_given() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut nats = NatsServer::stopped(release);
         nats.launch_with_users(USERS);
         let broker = connected(&nats.url_of(MAY_NOT_PUBLISH)).await;
@@ -33,5 +33,6 @@ async fn a_permission_that_a_queue_lacks_is_named_and_nothing_is_taken_until_it_
         nats.launch_with_users("");
         takes(&wakeups).await;
         carries(&wakeups, &wakeups.clone()).await;
-    }
+    })
+    .await;
 }

@@ -23,8 +23,9 @@ use uuid::Uuid;
 
 use super::server::{PATIENCE, carrier_at, message, solapi_at, toss_at, won};
 
-/// How long an adapter waits where the simulator is told to be late or silent.
-const SHORT: Duration = Duration::from_millis(400);
+/// How long an adapter waits where the simulator is told to be late or silent: long enough for a busy machine to get the call there,
+/// and well before what is late is done.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// The simulator with the adapters that ask it.
 struct World {

@@ -16,10 +16,15 @@ use super::readers::{Latest, Luck, Reader, Seen};
 use super::world::{Running, World, settings};
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::{PATIENCE, on_each_release};
+use crate::soak;
 use crate::storm::dice;
 
-const EVENTS: usize = 600;
 const NAME: &str = "reader";
+
+/// Fewer where not all of it is done: whatever is lost is waited for. Of so many still some are.
+fn events() -> usize {
+    if soak::is_on() { 600 } else { 400 }
+}
 
 /// Short, so that what is not acknowledged comes again while the test runs.
 const ACK_WAIT: Duration = Duration::from_millis(400);
@@ -72,7 +77,7 @@ async fn a_reader_whose_consumer_is_deleted_half_way_goes_on_from_its_own_place(
         let first = consumer(&world, from(reader.next())).await;
         read(&first, async |messages| {
             reader.see_all(messages).await;
-            reader.story.len() < EVENTS / 2
+            reader.story.len() < events() / 2
         })
         .await;
         let in_hand = batch(&first).await;
@@ -96,7 +101,7 @@ async fn a_reader_of_one_type_that_keeps_the_highest_version_of_each_stream_ends
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
         for _ in 0..4 {
-            let mut events = World::events(EVENTS / 4);
+            let mut events = World::events(events() / 4);
             for event in events.iter_mut().step_by(2) {
                 event.event_type = "Noted".into();
             }
@@ -164,7 +169,7 @@ fn tally(taken: &[(String, String)], log: &[(String, String)]) -> (usize, usize)
 /// A broker that has so many events of a log, of which one relay keeps it up to date.
 async fn filled(release: Release) -> (NatsServer, World, Running) {
     let server = NatsServer::start(release);
-    let (world, relay) = World::relayed(&server.url(), EVENTS).await;
+    let (world, relay) = World::relayed(&server.url(), events()).await;
     (server, world, relay)
 }
 

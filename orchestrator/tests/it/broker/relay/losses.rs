@@ -5,8 +5,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use orchestrator::bus::relay::message::STREAM;
 
 use super::world::{World, settings};
-use crate::broker::eventually;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{eventually, on_each_release};
 
 /// An old server that cannot delete a directory tries again every 10 ms. It is done when the directory is gone at so many looks in a row,
 /// which are further apart.
@@ -17,7 +17,7 @@ const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_is_published_once_and_in_order_whatever_keeps_the_log() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         for log in [TestLog::postgres(), TestLog::sqlite()] {
             let server = NatsServer::start(release);
             let world = World::new(log, &server.url()).await;
@@ -33,12 +33,13 @@ async fn every_event_is_published_once_and_in_order_whatever_keeps_the_log() {
             assert_eq!(relay.status.report().rewinds, 0);
             relay.stop().await;
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_wiped_is_filled_again() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
@@ -52,12 +53,13 @@ async fn a_broker_that_is_wiped_is_filled_again() {
         }
         assert_eq!(relay.status.report().rewinds, 3);
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_put_back_gets_what_it_has_forgotten() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
@@ -74,12 +76,13 @@ async fn a_broker_that_is_put_back_gets_what_it_has_forgotten() {
             assert_eq!(relay.status.report().rewinds, round);
         }
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_again_and_again_misses_nothing() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let mut server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let relay = world.relay(settings()).await;
@@ -91,12 +94,13 @@ async fn a_broker_that_is_killed_again_and_again_misses_nothing() {
         }
         world.is_the_log().await;
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_frozen_for_long_misses_nothing_when_it_wakes() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let (world, relay) = World::relayed(&server.url(), 300).await;
         server.freeze();
@@ -105,7 +109,8 @@ async fn a_broker_that_is_frozen_for_long_misses_nothing_when_it_wakes() {
         server.thaw();
         world.is_the_log().await;
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,29 +125,36 @@ async fn a_broker_that_forgets_while_no_relay_runs_is_found_out() {
     relay.stop().await;
 }
 
-/// Neither a connection nor an event tells the relay: it has to look. On one thread, so that everything is counted by the recorder of
-/// this test.
 #[tokio::test(flavor = "current_thread")]
 async fn a_broker_that_forgets_while_there_is_nothing_to_publish_is_found_out() {
-    for release in Release::EACH {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let counts = recorder.handle();
-        let _counting = metrics::set_default_local_recorder(&recorder);
-        let server = NatsServer::start(release);
-        let (world, relay) = World::relayed(&server.url(), 300).await;
-        for round in 1.. {
-            remembered(&world).await;
-            assert_eq!(troubles(&counts, "forgotten"), 0, "{release:?}");
-            swap_for_an_empty_one(&world, &server, &counts).await;
-            world.is_the_log().await;
-            assert_eq!(relay.status.report().rewinds, round, "{release:?}");
-            if troubles(&counts, "forgotten") > 0 {
-                break;
-            }
-            assert!(round < ROUNDS, "{release:?}: {}", counts.render());
+    is_found_out_by_looking(Release::New).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_oldest_server_that_forgets_while_there_is_nothing_to_publish_is_found_out() {
+    is_found_out_by_looking(Release::Old).await;
+}
+
+/// Neither a connection nor an event tells the relay: it has to look. On one thread, so that everything is counted by the recorder of
+/// this test.
+async fn is_found_out_by_looking(release: Release) {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counts = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let server = NatsServer::start(release);
+    let (world, relay) = World::relayed(&server.url(), 300).await;
+    for round in 1.. {
+        remembered(&world).await;
+        assert_eq!(troubles(&counts, "forgotten"), 0, "{release:?}");
+        swap_for_an_empty_one(&world, &server, &counts).await;
+        world.is_the_log().await;
+        assert_eq!(relay.status.report().rewinds, round, "{release:?}");
+        if troubles(&counts, "forgotten") > 0 {
+            break;
         }
-        relay.stop().await;
+        assert!(round < ROUNDS, "{release:?}: {}", counts.render());
     }
+    relay.stop().await;
 }
 
 /// Deletes the stream and makes an empty one like it. An old server that is just deleting a stream deletes the files of one that is made at
@@ -184,7 +196,7 @@ pub(super) fn counted(counts: &PrometheusHandle, name: &str, label: &str) -> u64
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_have_gone_by_age_are_not_published_again() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let (world, relay) = World::relayed(&server.url(), 300).await;
         relay.stop().await;
@@ -201,7 +213,8 @@ async fn messages_that_have_gone_by_age_are_not_published_again() {
         assert_eq!(positions, (301..=307).collect::<Vec<_>>());
         assert_eq!(relay.status.report().rewinds, 0);
         relay.stop().await;
-    }
+    })
+    .await;
 }
 
 /// Waits until the relay has written down how far it came.

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::consumers::{body, header, number};
 use super::world::{World, settings};
-use crate::broker::PATIENCE;
 use crate::broker::nats::{NatsServer, Release};
+use crate::broker::{PATIENCE, on_each_release};
 
 /// What it reads: every second one of so many events at a time.
 const TYPE: &str = "Noted";
@@ -25,9 +25,7 @@ const ASK_FOR: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_one_type_with_an_ordered_consumer_gets_each_of_them_in_order() {
-    for release in Release::EACH {
-        reads_in_order(release).await;
-    }
+    on_each_release(reads_in_order).await;
 }
 
 async fn reads_in_order(release: Release) {

@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::world::{Running, World, settings};
-use crate::broker::eventually;
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::proxy::{Proxy, Weather};
 use crate::broker::published::Tally;
+use crate::broker::{eventually, on_each_release};
 use crate::soak::size;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +44,7 @@ async fn of_three_relays_one_publishes_and_another_takes_over_when_it_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_relay_has_sent_and_arrives_after_its_turn_is_refused() {
-    for release in Release::EACH {
+    on_each_release(async |release| {
         let server = NatsServer::start(release);
         let world = World::new(TestLog::postgres(), &server.url()).await;
         let proxy = Proxy::start(server.address()).await;
@@ -70,7 +70,8 @@ async fn what_a_relay_has_sent_and_arrives_after_its_turn_is_refused() {
         present.stop().await;
         former.stop().await;
         world.is_the_log().await;
-    }
+    })
+    .await;
 }
 
 /// The lease of the one that is frozen, the moment after which the next one asks, and what a busy machine adds.
@@ -117,33 +118,39 @@ async fn a_frozen_process_is_replaced_within_its_lease_and_publishes_nothing_sta
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_cut_off_from_the_broker_is_replaced_by_one_that_is_not() {
-    for weather in [Weather::Cut, Weather::HalfOpen] {
-        let server = NatsServer::start(Release::New);
-        let world = World::new(TestLog::postgres(), &server.url()).await;
-        let proxy = Proxy::start(server.address()).await;
-        let through = format!("nats://{}", proxy.address());
-        let former = world.relay_through(&through, settings()).await;
-        let is_active = |relay: &Running| relay.status.report().phase == Phase::Active;
-        world.append(100).await;
-        world.caught_up().await;
-        eventually("it knows that it relays", async || is_active(&former)).await;
-        let other = world.relay(settings()).await;
-        proxy.set(weather);
-        let since = Instant::now();
-        world.append(300).await;
-        eventually("the other relays", async || is_active(&other)).await;
-        let took = since.elapsed();
-        assert!(took < REPLACED_WITHIN, "{weather:?}: {took:?}");
-        world.append(100).await;
-        world.is_the_log().await;
-        // What it sent and nobody answered changes nothing when it is back.
-        proxy.set(Weather::Fair);
-        world.append(100).await;
-        world.is_the_log().await;
-        former.stop().await;
-        other.stop().await;
-        world.is_the_log().await;
-    }
+    // At once: most of it is waiting.
+    tokio::join!(
+        Box::pin(is_replaced_in(Weather::Cut)),
+        Box::pin(is_replaced_in(Weather::HalfOpen))
+    );
+}
+
+async fn is_replaced_in(weather: Weather) {
+    let server = NatsServer::start(Release::New);
+    let world = World::new(TestLog::postgres(), &server.url()).await;
+    let proxy = Proxy::start(server.address()).await;
+    let through = format!("nats://{}", proxy.address());
+    let former = world.relay_through(&through, settings()).await;
+    let is_active = |relay: &Running| relay.status.report().phase == Phase::Active;
+    world.append(100).await;
+    world.caught_up().await;
+    eventually("it knows that it relays", async || is_active(&former)).await;
+    let other = world.relay(settings()).await;
+    proxy.set(weather);
+    let since = Instant::now();
+    world.append(300).await;
+    eventually("the other relays", async || is_active(&other)).await;
+    let took = since.elapsed();
+    assert!(took < REPLACED_WITHIN, "{weather:?}: {took:?}");
+    world.append(100).await;
+    world.is_the_log().await;
+    // What it sent and nobody answered changes nothing when it is back.
+    proxy.set(Weather::Fair);
+    world.append(100).await;
+    world.is_the_log().await;
+    former.stop().await;
+    other.stop().await;
+    world.is_the_log().await;
 }
 
 /// The time that a relay which does not get on keeps its turn, the moment after which the next one asks, and what a busy machine adds.
