@@ -15,6 +15,9 @@ readonly MINUTES=30      # all of it, from a cold cache on two cores; a hung tes
 readonly TEST_SECONDS=60 # a single test, by itself
 readonly ALONE_SECONDS=180 # what has to be left to look at a slow one by itself
 readonly SLOWEST=10      # tests that are listed
+# Tests that keep every core busy, by what their names begin with. They are run as many at a time as there are cores, and before all others,
+# which wait more than they compute: of those, twice as many.
+readonly BUSY=(many:: storm:: model:: fulfilment::chaos broker::relay::speed edge::bench edge::reads edge::replay edge::moves)
 readonly OUT_OF_TIME=124 # what `timeout` ends with
 stages=()
 reasons=()
@@ -61,8 +64,10 @@ tests() {
 }
 
 timed_tests() {
-    local code=0 why
-    tests 2>&1 | tee "$scratch/tests.log" || code=$?
+    local code=0 why cores
+    cores=$(getconf _NPROCESSORS_ONLN)
+    tests "${BUSY[@]}" 2>&1 | tee "$scratch/tests.log" || code=$?
+    tests "${BUSY[@]/#/--skip=}" --test-threads="$((cores * 2))" 2>&1 | tee -a "$scratch/tests.log" || code=$?
     while IFS= read -r why; do reasons+=("$why"); done < <(failures_of "$scratch/tests.log")
     return "$code"
 }

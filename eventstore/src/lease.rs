@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-/// A lease that is held until its time runs out by the log's clock, or until an embedded log is opened anew. It keeps work from being done twice in the normal case; it does
-/// not stop a frozen holder that wakes up late, so what is done under it must bear being done twice.
+/// A lease that is held until its time runs out by the log's clock, or until an embedded log is opened anew. It keeps work from being
+/// done twice in the normal case; it does not stop a frozen holder that wakes up late, so what is done under it must bear being done
+/// twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// What it is for.
