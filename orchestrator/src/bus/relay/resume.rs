@@ -4,8 +4,7 @@ use std::error::Error;
 
 use async_nats::jetstream::context::RequestError;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
-use eventstore::{Checkpoint, EventStore, Position, ReadError};
-use futures_util::future::ready;
+use eventstore::{Checkpoint, EventStore, Position, ReadError, RecordedEvent};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::LEASE;
@@ -73,7 +72,7 @@ async fn event_at(store: &EventStore, last: i64) -> Result<Checkpoint, Trouble> 
     let page = store.read_all(Position(last - 1), 1, None).await?;
     page.events
         .first()
-        .map(eventstore::RecordedEvent::checkpoint)
+        .map(RecordedEvent::checkpoint)
         .ok_or_else(|| Trouble::Diverged(format!("it is at {last}, which the log has not reached")))
 }
 
@@ -113,18 +112,20 @@ async fn look_back(
 ) -> Result<(), Trouble> {
     let under_way = i64::try_from(IN_FLIGHT).unwrap_or(i64::MAX);
     let mut after = Position((last.position.0 - under_way).max(0));
-    if let Some(note) = note.filter(|note| after < note.position && note.position <= last.position)
-        && published(broker, note).await?
-    {
-        after = note.position;
+    if let Some(note) = note.filter(|note| note.position <= last.position) {
+        if note != Checkpoint::START && !published(broker, note).await? {
+            goes_on_from(broker, note.position).await?;
+        } else if note.position > after {
+            after = note.position;
+        }
     }
-    let page = store.read_all(after, IN_FLIGHT, None).await?;
-    let events = page
-        .events
-        .iter()
-        .map(eventstore::RecordedEvent::checkpoint);
+    let between = usize::try_from(last.position.0 - after.0 - 1).unwrap_or_default();
+    if between == 0 {
+        return Ok(());
+    }
+    let page = store.read_all(after, between, None).await?;
+    let events = page.events.iter().map(RecordedEvent::checkpoint);
     let missing: Vec<Option<Position>> = stream::iter(events)
-        .filter(|event| ready(event.position < last.position))
         .map(async |event| {
             let is_there = published(broker, event).await?;
             Ok::<_, Trouble>((!is_there).then_some(event.position))
@@ -132,18 +133,42 @@ async fn look_back(
         .buffered(LOOKS_AT_ONCE)
         .try_collect()
         .await?;
-    let Some(missing) = missing.into_iter().flatten().last() else {
-        return Ok(());
-    };
-    // What has gone by age or was purged is missing from the stream's beginning on. Amid others somebody has taken it out, perhaps because it
-    // was none of ours.
-    let first = super::stream::look(broker).await?.state.first_sequence;
-    if u64::try_from(missing.0).is_ok_and(|missing| missing >= first) {
-        return Err(Trouble::Diverged(format!(
-            "its message {missing} is missing"
-        )));
+    match missing.into_iter().flatten().last() {
+        Some(missing) => is_before_the_first(broker, missing).await,
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Where the event that was noted last has gone by age or was purged, more may have gone that nobody knows to have been published.
+async fn goes_on_from(broker: &Broker, noted: Position) -> Result<(), Trouble> {
+    let first = super::stream::look(broker).await?.state.first_sequence;
+    if i64::try_from(first).is_ok_and(|first| first <= noted.0 + 1) {
+        return Ok(());
+    }
+    Err(Trouble::Diverged(format!(
+        "its messages before {first} are gone, and no relay of this log is known to have come further than {noted}"
+    )))
+}
+
+/// What has gone by age or was purged is missing from the stream's beginning on. Amid others somebody has taken it out, perhaps because it
+/// was none of ours.
+async fn is_before_the_first(broker: &Broker, missing: Position) -> Result<(), Trouble> {
+    let state = super::stream::look(broker).await?.state;
+    let place = u64::try_from(missing.0).unwrap_or_default();
+    if place < state.first_sequence {
+        return Ok(());
+    }
+    if place >= state.last_sequence {
+        // It is another stream by now, or its servers have yet to agree.
+        return Err(Trouble::Overtaken);
+    }
+    // A server that cannot read a message says the same as one that has none.
+    if message_at(broker, place).await?.is_some() {
+        return Err(Trouble::Overtaken);
+    }
+    Err(Trouble::Diverged(format!(
+        "its message {missing} is missing"
+    )))
 }
 
 /// Whether the broker still has the event that it acknowledged. Where there is nothing any more it has gone by age.
