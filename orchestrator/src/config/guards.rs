@@ -83,8 +83,9 @@ impl GuardSettings {
         }
     }
 
-    /// Calls of one step in flight at once, for a process that shares its work with others or has all of it. No more than a provider
-    /// takes: those beyond wait for their turn, where they would otherwise begin, be refused by the guard, and wait for a retry.
+    /// Calls of one step in flight at once, for a process that shares its work with others or has all of it. No step alone has
+    /// more than a provider takes: those beyond wait for their turn, where they would otherwise begin, be refused by the guard, and wait for
+    /// a retry.
     #[must_use]
     pub fn step_concurrency(&self, shared: bool) -> usize {
         let usual = if shared { STEPS_SHARED } else { STEPS_ALONE };

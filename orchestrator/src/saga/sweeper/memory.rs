@@ -7,9 +7,10 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::saga::index::Due;
 
-/// As many as may stay due at once, while a participant is away, without keeping others from their turn. Each sweep lists all of them, in
-/// some forty questions to the view. When it is full, what comes anew stays due and has its turn when others are forgotten.
-const KNOWN_MAX: usize = 20_000;
+/// About 10 MB: as many as may stay due at once, while a participant is away, without keeping others from their turn. Each sweep lists all
+/// of them, in pages of 500, which costs the view a few seconds when it is full. What comes anew then stays due and has its turn when others
+/// are forgotten.
+const KNOWN_MAX: usize = 100_000;
 
 /// Whether a saga that is due is to be woken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
