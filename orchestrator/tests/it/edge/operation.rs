@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::server::{Backend, PATIENCE, TestServer, on_each_backend};
+use super::server::{Backend, PATIENCE, TestServer, both_at_once, on_each_backend};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_alive_ready_and_measured() {
@@ -74,9 +74,8 @@ async fn a_log_that_nobody_writes_any_more_turns_liveness_and_readiness_red() {
         assert_eq!(server.get("/livez").await.status, 200);
         server.stop().await;
     };
-    // Each waits out its grace: on both at once.
-    let (sqlite, postgres) = (on(Backend::Sqlite), on(Backend::Postgres));
-    tokio::join!(Box::pin(sqlite), Box::pin(postgres));
+    // Each waits out its grace.
+    both_at_once(on).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

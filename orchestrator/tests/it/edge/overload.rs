@@ -58,6 +58,7 @@ async fn a_surplus_of_commands_is_refused_with_retry_after_and_leaves_reads_alon
     let server = TestServer::start(Backend::Sqlite, |settings| {
         settings.edge.max_in_flight = 8;
         settings.orders.payment_budget = Duration::from_secs(20);
+        settings.guards.breaker_slow_call = Duration::from_secs(10);
     })
     .await;
     // Slow enough that most of the surplus has come before the first places are free again.

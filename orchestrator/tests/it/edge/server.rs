@@ -54,6 +54,10 @@ pub(super) async fn on_both_backends(test: impl AsyncFn(&TestServer)) {
         test(&server).await;
         server.stop().await;
     };
+    both_at_once(on).await;
+}
+
+pub(super) async fn both_at_once(on: impl AsyncFn(Backend)) {
     let (sqlite, postgres) = (on(Backend::Sqlite), on(Backend::Postgres));
     tokio::join!(Box::pin(sqlite), Box::pin(postgres));
 }

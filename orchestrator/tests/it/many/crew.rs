@@ -142,6 +142,9 @@ pub(super) async fn held(log: &Client) -> BTreeMap<String, String> {
 pub(super) const NOBODY_IS_AWAY: [&str; 4] =
     ["--provider-timeout", "10s", "--breaker-slow-call", "10s"];
 
+/// Given to a shop whose providers are not to count as away only because the machine is slow.
+pub(super) const SLOW_IS_NOT_AWAY: [&str; 2] = ["--breaker-slow-call", "10s"];
+
 /// Vans that do not come while the test runs.
 pub(super) fn setup() -> Setup {
     Setup::default()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::crew::{Crew, measurements, sum};
+use super::crew::{Crew, SLOW_IS_NOT_AWAY, measurements, sum};
 use crate::broker::nats::Release;
 use crate::soak;
 use crate::storm::{MENDED, crowd};
@@ -116,8 +116,7 @@ async fn backlog(release: Release, orders: usize) -> Crew {
         "2s",
     ]);
     if !soak::is_on() {
-        // That the machine is slow is no reason to leave a provider alone.
-        setup = setup.shop(&["--breaker-slow-call", "10s"]);
+        setup = setup.shop(&SLOW_IS_NOT_AWAY);
     }
     let mut crew = Crew::with_nats(release, setup).await;
     crew.hire("projector").await;

@@ -9,7 +9,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::crew::{Crew, all_told, at_most_once, counted, lost, more_than_once, ordering, setup};
+use super::crew::{
+    Crew, SLOW_IS_NOT_AWAY, all_told, at_most_once, counted, lost, more_than_once, ordering, setup,
+};
 use crate::broker::nats::Release;
 use crate::soak::{self, size};
 use crate::storm::{crowd, dice, judged_but_for_repeats};
@@ -131,8 +133,7 @@ async fn three_workers_and_two_doors_that_are_killed_again_and_again_lose_and_do
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn besieged(release: Release) {
-    // That the machine is slow is no reason to leave a provider alone.
-    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let setup = setup().shop(&SLOW_IS_NOT_AWAY);
     let mut crew = Crew::with_nats(release, setup).await;
     for roles in ["api", "worker", "worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;

@@ -9,7 +9,9 @@ use orchestrator::app::{App, Ended};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::crew::{Crew, all_told, at_most_once, counted, effects, lost, ordering, setup};
+use super::crew::{
+    Crew, SLOW_IS_NOT_AWAY, all_told, at_most_once, counted, effects, lost, ordering, setup,
+};
 use super::next::{Wrapped, start};
 use crate::broker::nats::Release;
 use crate::checker::Reply;
@@ -96,8 +98,7 @@ async fn the_next_release_comes_and_goes_beside_the_present_one_and_nothing_is_l
 
 #[expect(clippy::print_stdout, reason = "a figure of the long run")]
 async fn comes_and_goes(broker: Release) {
-    // That the machine is slow is no reason to leave a provider alone.
-    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let setup = setup().shop(&SLOW_IS_NOT_AWAY);
     let mut crew = Crew::with_nats(broker, setup).await;
     for roles in ["worker", "projector", "relay"] {
         crew.hire(roles).await;

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::crew::{
-    ANSWERED_WITHIN, Crew, all_told, at_most_once, business, effects, lost, more_than_once,
-    ordering, setup,
+    ANSWERED_WITHIN, Crew, SLOW_IS_NOT_AWAY, all_told, at_most_once, business, effects, lost,
+    more_than_once, ordering, setup,
 };
 use crate::broker::nats::{NatsServer, Release};
 use crate::broker::proxy::{Proxy, Weather};
@@ -53,8 +53,7 @@ async fn weathered(release: Release) {
     let (nats, database) = (NatsServer::start(release), TestDatabase::create());
     let (broker, to_broker) = shelter(&nats.url()).await;
     let (log, to_log) = shelter(&database.url()).await;
-    // That the machine is slow is no reason to leave a provider alone.
-    let setup = setup().shop(&["--breaker-slow-call", "10s"]);
+    let setup = setup().shop(&SLOW_IS_NOT_AWAY);
     let mut crew = Crew::behind(nats, database, to_log, to_broker, setup).await;
     for roles in ["worker", "worker", "projector", "relay"] {
         crew.hire(roles).await;

@@ -1,6 +1,5 @@
 //! Every row of the table of cancels, over HTTP on both sides of the shop: before the parcel has left.
 
-use rustix::process::Signal;
 use serde_json::json;
 
 use super::{about, after, code, id, in_the_dark, rule};
@@ -138,9 +137,7 @@ async fn a_paid_order_whose_parcel_never_was_asked_for_is_refunded_without_a_hol
     assert_eq!(town.effects(&order).await, ["charge", "refund"]);
     // A process that starts anew knows nothing of a carrier that is away.
     town.heal().await;
-    town.shop.signal(Signal::TERM);
-    assert_eq!(town.shop.ended().await, Some(0));
-    town.shop.start(&town.http).await;
+    town.restart_shop().await;
     for reply in &replies {
         town.becomes(&reply.order, "Shipped").await;
     }

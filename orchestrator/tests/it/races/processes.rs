@@ -8,7 +8,7 @@ use super::{after, id, rule};
 use crate::checker::Asked;
 use crate::town::{STUCK, Setup, Town, order, reply, until};
 
-/// Nobody asks for what is left to do after the kills: the last life finds it by sweeping, once the lease of the first one has run out.
+/// Nobody asks for what is left to do after the kills: the last life finds it by sweeping.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_an_order_is_charged_shipped_or_told_about_loses_nothing_and_repeats_nothing()
 {

@@ -1,6 +1,7 @@
 //! A saga whose steps do as they are told: held until somebody lets them go, or never answered.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -25,7 +26,7 @@ pub(super) struct Errands {
     /// What a look finds, by how long the saga has run.
     pub(super) looks: fn(Duration) -> Probe,
     /// Nobody is asked before.
-    pub(super) away_until: Option<DateTime<Utc>>,
+    pub(super) away_until: Mutex<Option<DateTime<Utc>>>,
     /// Calls that have begun.
     begun: watch::Sender<Vec<(Uuid, &'static str)>>,
 }
@@ -37,7 +38,7 @@ impl Errands {
             held: held.iter().map(|step| (*step, Semaphore::new(0))).collect(),
             silent: Vec::new(),
             looks: |_| Probe::NotFound,
-            away_until: None,
+            away_until: Mutex::default(),
             begun: watch::Sender::default(),
         }
     }
@@ -101,7 +102,8 @@ impl Saga for Errands {
     }
 
     fn paused_until(&self, _saga_id: Uuid, _step: &'static str) -> Option<DateTime<Utc>> {
-        self.away_until.filter(|until| Utc::now() < *until)
+        let until = *self.away_until.lock().expect("not poisoned");
+        until.filter(|until| Utc::now() < *until)
     }
 
     fn record(

@@ -1,6 +1,6 @@
 //! What is worth a look before its time, at an engine that leaves looks to others.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -31,14 +31,15 @@ async fn a_hint_that_nobody_else_can_be_told_of_is_followed_also_when_whom_to_as
     };
     let mut errands = Errands::new(definition, &[]);
     errands.looks = |_| Probe::Done(Value::Null);
-    errands.away_until = Some(Utc::now() + AWAY);
-    let errands: Arc<dyn Saga> = Arc::new(errands);
+    errands.away_until = Mutex::new(Some(Utc::now() + HOUR));
+    let errands = Arc::new(errands);
     let engine = |begins| {
+        let saga = Arc::clone(&errands) as Arc<dyn Saga>;
         let options = Options {
             begins,
             ..Options::default()
         };
-        Engine::new(desk.store.clone(), vec![Arc::clone(&errands)], options).unwrap()
+        Engine::new(desk.store.clone(), vec![saga], options).unwrap()
     };
     let back = engine(Begins::All);
     let id = Uuid::now_v7();
@@ -46,6 +47,7 @@ async fn a_hint_that_nobody_else_can_be_told_of_is_followed_also_when_whom_to_as
     started.unwrap();
     assert!(back.drain(STUCK).await);
     let front = engine(Begins::Only(&[]));
+    *errands.away_until.lock().unwrap() = Some(Utc::now() + AWAY);
     front.hint(id, "scan");
     // Whoever followed it would wake it.
     desk.comes_to("SagaCompleted").await;
