@@ -1,8 +1,9 @@
 //! The relay: publishes the log, event by event and in order, to a stream of the broker.
 //!
-//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that place, so the broker itself keeps the stream free of gaps, repetitions and whatever a relay that was frozen says late, unless that is exactly
-//! the next event. What strangers publish there is found by looking back. What was published is read off the stream, never off a note of our own: a broker that
-//! was wiped or put back is filled again from where it stands.
+//! The message at sequence `n` of the stream is the event at position `n` of the log. Each publish demands that place, so the broker
+//! itself keeps the stream free of gaps, repetitions and whatever a relay that was frozen says late, unless that is exactly the next
+//! event. What strangers publish there is found by looking back. What was published is read off the stream, never off a note of our own:
+//! a broker that was wiped or put back is filled again from where it stands.
 //!
 //! Of any number of processes one relays at a time, by a lease.
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::{crowd, dice, judged};
+use super::{NOBODY_IS_AWAY, crowd, dice, judged};
 use crate::checker::{Asked, Reply};
 use crate::soak::{self, size};
 use crate::town::{Customers, Setup, Town, order, reply, until};
@@ -43,15 +43,8 @@ fn setup() -> Setup {
     if soak::is_on() {
         return setup;
     }
-    // However slow the machine is, no provider is away: parcels that are kept waiting for one are canceled before there is a van.
-    setup.shop(&[
-        "--payment-budget",
-        "20s",
-        "--provider-timeout",
-        "10s",
-        "--breaker-slow-call",
-        "10s",
-    ])
+    // Parcels that are kept waiting for a provider are canceled before there is a van.
+    setup.shop(&NOBODY_IS_AWAY)
 }
 
 /// Which orders had such an effect.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{count, crowd, judged, of_status};
+use super::{NOBODY_IS_AWAY, count, crowd, judged, of_status};
 use crate::checker::{Asked, Evidence, Reply};
 use crate::soak::size;
 use crate::town::{Customers, Setup, Town, order, reply, until};
@@ -25,15 +25,7 @@ async fn customer(customers: Customers, nth: usize) -> Vec<Reply> {
 
 /// A crowd orders while nothing of this provider can be reached; afterwards all of it catches up.
 async fn down(port: &str) -> Evidence {
-    // However slow the machine is, it is not the payment provider that is away.
-    let setup = Setup::patient().shop(&[
-        "--payment-budget",
-        "20s",
-        "--provider-timeout",
-        "10s",
-        "--breaker-slow-call",
-        "10s",
-    ]);
+    let setup = Setup::patient().shop(&NOBODY_IS_AWAY);
     let town = Town::open(setup).await;
     town.faults(&json!([{ "port": port, "fault": "down" }]))
         .await;
